@@ -1,0 +1,1 @@
+"""claimbench: published findings about neural networks as executable pytest claims."""

@@ -1,0 +1,227 @@
+"""The claim: the executable test of a finding. `@claim` declares and checks it; measuring and judging happen elsewhere."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .control import Control, Requirement, Variant
+from .errors import DeclarationError
+from .region import Region
+from .step import Step, check_injectable, choices_of, first_line, parameters, step_named
+
+EVIDENCE: Mapping[str, str] = {
+    "instrument": "checks the instrument: true by construction or by algebra, no evidence about trained networks",
+    "organism": "small networks that the suite trains, standing for themselves",
+    "analogue": "small networks that stand in for something they are not",
+    "model": "one given model",
+    "replication": "the paper's own model",
+}
+#: A claim has at most this many judged effects (DESIGN section 3, conjunctions).
+MOST_EFFECTS = 3
+
+
+@dataclass(frozen=True)
+class CausalLM:
+    """Subjects of a claim: families of organisms, and whether a given causal language model can be one."""
+
+    organisms: tuple[str, ...]
+    model: bool = True
+    why_no_model: str = ""
+
+
+def causal_lm(*, organism: str | Sequence[str], model: bool | str = True) -> CausalLM:
+    """Say what a claim is tested on.
+
+    Args:
+        organism: name or names of organism families.
+        model: True when any causal language model can be the subject (`--model`), else the reason why not.
+    """
+    names = (organism,) if isinstance(organism, str) else tuple(organism)
+    if not names:
+        raise DeclarationError("causal_lm(organism=[]) names no subject: name at least one organism family")
+    return CausalLM(names, model is True, "" if model is True else str(model or "the claim has no model form"))
+
+
+@dataclass(frozen=True)
+class Documented:
+    """What the paper reports, to stand beside what is measured."""
+
+    text: str
+    value: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The executable test of a finding: subjects, steps, effects, regions, controls. Made by `@claim`."""
+
+    function: Callable[..., Any]
+    finding: str
+    on: CausalLM
+    holds: Mapping[str, Region]
+    why: str
+    documented: Documented
+    requires: tuple[Requirement, ...]
+    controls: tuple[Control, ...]
+    variants: tuple[Variant, ...]
+    shows: tuple[Step, ...]
+    bounds: Mapping[str, float]
+    most: int
+    evidence: str | None
+    arms: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def paper(self) -> str:
+        return self.finding.partition("/")[0]
+
+    @property
+    def statement(self) -> str:
+        """What is estimated: first line of the docstring."""
+        return first_line(self.function)
+
+    @property
+    def protocol(self) -> str:
+        """How it is estimated: the docstring below its first line."""
+        text = inspect.getdoc(self.function) or ""
+        return " ".join(text.partition("\n")[2].split())
+
+    @property
+    def file(self) -> str:
+        return inspect.getfile(self.function)
+
+
+def claim(
+    finding: str,
+    *,
+    on: CausalLM,
+    holds: Region | Mapping[str, Region],
+    why: str,
+    documented: str | Documented,
+    controls: Sequence[Control],
+    requires: Sequence[Requirement] = (),
+    variants: Sequence[Variant] = (),
+    shows: Sequence[Step] = (),
+    bounds: float | Mapping[str, float] = 1.0,
+    most: int = 60,
+    evidence: str | None = None,
+    arms: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., Any]], Claim]:
+    """Declare a claim. The decorated function yields the effect (or named effects) of one replicate.
+
+    Args:
+        finding: id of the finding in a paper card, `paper/short-name`.
+        on: subjects, from `causal_lm(...)`.
+        holds: the region of the typical effect in which the finding holds, or one for each named effect (at most three).
+        why: where the edge of the region comes from (the paper's number, its direction only, our choice).
+        documented: what the paper reports.
+        controls: at least one positive and one negative control; guards besides.
+        requires: preconditions, measured on data of their own.
+        variants: the claim under other reasonable choices.
+        shows: steps that only make observations for the reader, once per subject.
+        bounds: half-width at which effects are clipped when prompts are the replicates (one given model).
+        most: largest number of prompt batches on one given model.
+        evidence: overrides the evidence level of the subject (for `instrument` claims).
+        arms: named recipes, for claims about training.
+
+    Raises:
+        DeclarationError: naming what is wrong and what to write instead.
+    """
+
+    def declare(function: Callable[..., Any]) -> Claim:
+        regions = {"effect": holds} if isinstance(holds, Region) else dict(holds)
+        bound = {name: float(bounds) for name in regions} if isinstance(bounds, int | float) else dict(bounds)
+        made = Claim(
+            function=function,
+            finding=finding,
+            on=on,
+            holds=regions,
+            why=why,
+            documented=Documented(documented) if isinstance(documented, str) else documented,
+            requires=tuple(requires),
+            controls=tuple(controls),
+            variants=tuple(variants),
+            shows=tuple(shows),
+            bounds=bound,
+            most=most,
+            evidence=evidence,
+            arms=dict(arms or {}),
+        )
+        _check(made)
+        return made
+
+    return declare
+
+
+def _check(made: Claim) -> None:
+    where = f"claim {made.name} ({made.finding})"
+    paper, slash, short = made.finding.partition("/")
+    if not (paper and slash and short):
+        raise DeclarationError(f"{where}: the finding id must read 'paper/short-name'")
+    if not made.statement:
+        raise DeclarationError(f"{where}: no docstring: its first line says what is estimated, the rest how")
+    if not 1 <= len(made.holds) <= MOST_EFFECTS:
+        raise DeclarationError(f"{where}: {len(made.holds)} judged effects; allowed are 1 to {MOST_EFFECTS}")
+    if set(made.bounds) != set(made.holds):
+        raise DeclarationError(f"{where}: bounds name {sorted(made.bounds)}, the regions {sorted(made.holds)}")
+    if made.evidence is not None and made.evidence not in EVIDENCE:
+        raise DeclarationError(f"{where}: evidence {made.evidence!r} is unknown: use one of {', '.join(EVIDENCE)}")
+    kinds = {control.kind for control in made.controls}
+    if missing := {"positive", "negative"} - kinds:
+        raise DeclarationError(
+            f"{where}: no {' and no '.join(sorted(missing))} control: a claim must be shown to come out SUPPORTED "
+            "where the effect is planted and REFUTED where it is lacking (a guard replaces neither)"
+        )
+    names = [control.name for control in made.controls] + [variant.name for variant in made.variants]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise DeclarationError(f"{where}: two controls or variants are called {doubled[0]!r}: give one a label")
+    arms = frozenset(made.arms)
+    for function in (made.function, *(shown.function for shown in made.shows)):
+        check_injectable(function, arms)
+    for requirement in made.requires:
+        check_injectable(requirement.step.function, arms)
+    _check_overrides(made, where)
+
+
+def _check_overrides(made: Claim, where: str) -> None:
+    functions = [made.function, *(r.step.function for r in made.requires)]
+    choices = {name: value for function in functions for name, value in choices_of(function).items()}
+    steps = {name for function in functions for name in _steps_reached(function)}
+    for control in made.controls:
+        for name, value in control.overrides.items():
+            if name in choices:
+                continue
+            if name not in steps and name not in made.arms:
+                known = sorted({*choices, *steps, *made.arms})
+                raise DeclarationError(
+                    f"{where}: control {control.name!r} overrides {name!r}, which is no step, arm or choice of it: "
+                    f"known are {', '.join(known) or 'none'}"
+                )
+            if isinstance(value, Step):
+                check_injectable(value.function, frozenset({name, *made.arms}))
+    for variant in made.variants:
+        for name in variant.choices:
+            if name not in choices:
+                raise DeclarationError(
+                    f"{where}: variant {variant.name!r} changes {name!r}, which is no choice of it: "
+                    f"known are {', '.join(sorted(choices)) or 'none'} (parameters with a default)"
+                )
+
+
+def _steps_reached(function: Callable[..., Any]) -> set[str]:
+    found: set[str] = set()
+    pending = [function]
+    while pending:
+        current = pending.pop()
+        for name in parameters(current):
+            reached = step_named(current, name)
+            if reached is not None and name not in found:
+                found.add(name)
+                pending.append(reached.function)
+    return found
