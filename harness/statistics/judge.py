@@ -1,0 +1,45 @@
+"""The one rule of judgement: where the interval of the typical effect lies relative to the region.
+
+Judging reads replicates in index order, stops at the first decision of the schedule and ignores any surplus, so that
+topping up a store never changes a verdict that was reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..effect import Value
+from ..errors import DeclarationError, EffectError
+from ..region import Region
+from .betting import Array
+from .designs import Design, Seeds
+from .prompts import judge_prompts
+from .seeds import judge_seeds
+from .summary import Judgement
+
+#: A claim has at most this many judged effects; the rest is observation.
+MOST_EFFECTS = 3
+
+
+def judge(replicates: Sequence[Mapping[str, Value]], regions: Mapping[str, Region], design: Design) -> Judgement:
+    """The verdict on `replicates`, in index order, against one region for each effect.
+
+    Raises `EffectError` when a replicate lacks an effect, `DeclarationError` for no or more than three effects.
+    """
+    if not 1 <= len(regions) <= MOST_EFFECTS:
+        raise DeclarationError(f"a claim has one to {MOST_EFFECTS} judged effects, found {len(regions)}")
+    ends = {name: _ends(name, replicates[: design.most]) for name in regions}
+    if isinstance(design, Seeds):
+        return judge_seeds(ends, regions, design, min(len(replicates), design.most))
+    return judge_prompts(ends, regions, design, min(len(replicates), design.most))
+
+
+def _ends(name: str, replicates: Sequence[Mapping[str, Value]]) -> tuple[Array, Array]:
+    """Lower and upper ends of one effect, each of shape [replicates]."""
+    try:
+        values = [replicate[name] for replicate in replicates]
+    except KeyError:
+        raise EffectError(f"a replicate has no effect {name!r}; every replicate must give every judged effect") from None
+    return np.array([v.low for v in values], dtype=np.float64), np.array([v.high for v in values], dtype=np.float64)
