@@ -1,0 +1,152 @@
+"""The two-pair label task: x1 y1 x2 y2 q, where q is x1 or x2 and its label is asked (ih-clamp, arXiv 2404.07129)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..errors import NotApplicable, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from ..subjects.lm import LM
+
+    Floats = NDArray[np.float64]
+    Ids = NDArray[np.int64]
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+TASK = "two-pair labels"
+QUERY = 4
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """ids int64 [n, 5] = x1 y1 x2 y2 q; the right label's id [n]; positions (1 or 3) of right and wrong [n]; label ids."""
+
+    ids: Ids
+    answer: Ids
+    right: Ids
+    wrong: Ids
+    labels: Ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class AddBack:
+    """Loss in nats and accuracy with the first k heads of an order kept, k = 0 .. all; each float64 [heads + 1]."""
+
+    loss: Floats
+    accuracy: Floats
+
+
+def episodes(lm: LM, rng: Generator, n: int, pairs: Literal["train", "held_out", "all"] = "all") -> Episodes:
+    """`n` random episodes over label pairs that were trained on, held out, or both; both orders, both queries.
+
+    NotApplicable when the subject was not built for this task (`lm.facts["task"]`).
+    """
+    facts: Any = lm.facts
+    if facts.get("task") != TASK:
+        raise NotApplicable(f'the task "{TASK}" is needed; this subject has {facts.get("task") or "no such task"}')
+    if pairs not in ("train", "held_out", "all"):
+        raise UsageError(f'label pairs "{pairs}" are unknown; use "train", "held_out" or "all"')
+    items, labels = (np.asarray(facts[name], dtype=np.int64) for name in ("items", "labels"))
+    named = [facts[name] for name in (("train_pairs", "held_out_pairs") if pairs == "all" else (f"{pairs}_pairs",))]
+    known = np.array([pair for group in named for pair in group], dtype=np.int64).reshape(-1, 2)
+    if len(known) == 0:
+        raise NotApplicable(f'label pairs "{pairs}" are needed; this subject has none')
+    if not np.isin(known, labels).all():
+        raise UsageError("facts of the subject: label pairs must be given as label token ids")
+    label = rng.permuted(known[rng.integers(len(known), size=n)], axis=1)
+    first = rng.integers(len(items), size=n)
+    item = items[np.stack([first, (first + rng.integers(1, len(items), n)) % len(items)], axis=1)]
+    asked = rng.integers(2, size=n)
+    rows = np.arange(n)
+    ids = np.stack([item[:, 0], label[:, 0], item[:, 1], label[:, 1], item[rows, asked]], axis=1)
+    return Episodes(ids, label[rows, asked], 1 + 2 * asked, 3 - 2 * asked, labels)
+
+
+def label_accuracy(lm: LM, shown: Episodes) -> float:
+    """Share of episodes in which the right label has the largest logit of all labels."""
+    best = shown.labels[_label_logits(lm, shown).argmax(1)]
+    return float((best == shown.answer).mean())
+
+
+def label_loss(lm: LM, shown: Episodes) -> float:
+    """NLL of the right label among the labels, nats; ln 2 is a coin flip between the two shown."""
+    logits = _label_logits(lm, shown)
+    logits = logits - logits.max(1, keepdims=True)
+    right = logits[np.arange(len(shown)), (shown.labels[None, :] == shown.answer[:, None]).argmax(1)]
+    return float((np.log(np.exp(logits).sum(1)) - right).mean())
+
+
+def label_strength(lm: LM, shown: Episodes) -> Floats:
+    """Attention from the query to the right label minus to the wrong one, mean over episodes, [layers, heads]."""
+    return _query_attention(lm, shown, [shown.right], [shown.wrong])
+
+
+def item_attention(lm: LM, shown: Episodes) -> Floats:
+    """Attention from the query to the two items, [layers, heads]: the rival predictor of sufficiency."""
+    zero = np.zeros_like(shown.right)
+    return _query_attention(lm, shown, [zero, zero + 2], [])
+
+
+def solo_accuracies(
+    lm: LM, shown: Episodes, layer: int = 1, mode: str = "zero", rng: Generator | None = None
+) -> Floats:
+    """Accuracy with one head of the layer kept and its others removed, [heads]. The source removes by zeroing."""
+    return np.array([label_accuracy(_keep(lm, layer, [h], mode, rng), shown) for h in range(lm.heads)])
+
+
+def without_one_accuracies(
+    lm: LM, shown: Episodes, layer: int = 1, mode: str = "zero", rng: Generator | None = None
+) -> Floats:
+    """Accuracy with one head of the layer removed, [heads]."""
+    return np.array([label_accuracy(lm.without([(layer, h)], mode=mode, rng=rng), shown) for h in range(lm.heads)])
+
+
+def add_back(
+    lm: LM, shown: Episodes, order: Sequence[int], layer: int = 1, mode: str = "zero", rng: Generator | None = None
+) -> AddBack:
+    """Loss and accuracy as the layer's heads are added back in `order`; heads not in `order` stay out."""
+    views = [_keep(lm, layer, order[:k], mode, rng) for k in range(len(order) + 1)]
+    return AddBack(
+        np.array([label_loss(view, shown) for view in views]), np.array([label_accuracy(view, shown) for view in views])
+    )
+
+
+def _keep(lm: LM, layer: int, kept: Sequence[int], mode: str, rng: Generator | None) -> LM:
+    removed = [(layer, h) for h in range(lm.heads) if h not in set(kept)]
+    return lm.without(removed, mode=mode, rng=rng) if removed else lm
+
+
+def _label_logits(lm: LM, shown: Episodes) -> Floats:
+    """float32 logits of the labels at the query, as float64 [n, labels]."""
+    logits = lm.logits(torch.from_numpy(shown.ids))[:, QUERY]
+    found: Floats = logits[:, torch.from_numpy(shown.labels)].double().cpu().numpy()
+    return found
+
+
+def _query_attention(lm: LM, shown: Episodes, plus: Sequence[Ids], minus: Sequence[Ids]) -> Floats:
+    """Attention from the query, summed over `plus` positions minus `minus` positions, mean over episodes."""
+    found = np.zeros((len(shown), lm.layers, lm.heads))
+
+    def read(layer: int, pattern: torch.Tensor, rows: slice) -> None:
+        weights = pattern[:, :, QUERY].double().cpu().numpy()
+        at = np.arange(len(weights))
+        for sign, positions in ((1.0, plus), (-1.0, minus)):
+            for position in positions:
+                found[rows, layer] += sign * weights[at, :, position[rows]]
+
+    lm.attend(torch.from_numpy(shown.ids), read)
+    return found.mean(0)
