@@ -30,7 +30,7 @@ QUERY = 4
 
 @dataclass(frozen=True)
 class Episodes:
-    """ids int64 [n, 5] = x1 y1 x2 y2 q; the right label's id [n]; positions (1 or 3) of right and wrong [n]; label ids."""
+    """ids int64 [n, 5] = x1 y1 x2 y2 q; the right label, positions (1 or 3) of right and wrong, [n]; label ids."""
 
     ids: Ids
     answer: Ids
@@ -149,4 +149,5 @@ def _query_attention(lm: LM, shown: Episodes, plus: Sequence[Ids], minus: Sequen
                 found[rows, layer] += sign * weights[at, :, position[rows]]
 
     lm.attend(torch.from_numpy(shown.ids), read)
-    return found.mean(0)
+    mean: Floats = found.mean(0)
+    return mean

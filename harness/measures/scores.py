@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,8 +97,16 @@ def heads_above_null(scores: HeadScores, kind: str = "induction", excess: float 
     return [(int(layer[i]), int(head[i])) for i in order]
 
 
+def top_heads_per_layer(scores: HeadScores, kind: str = "induction", share: float = 0.02) -> list[tuple[int, int]]:
+    """The `share` of heads with the largest raw score in *every* layer, at least one each, whatever the score (arXiv
+    2509.22947: "top 2 %", which rounds to less than one head of twelve, so it is rounded up)."""
+    raw = scores.raw[kind]
+    count = max(1, ceil(share * raw.shape[1]))
+    return [(layer, int(h)) for layer, row in enumerate(raw) for h in np.argsort(-row, kind="stable")[:count]]
+
+
 class _Sums:
-    """One pass over the rows: mean scores by kind, raw and sink-excluded, and of every null draw where keys are given."""
+    """One pass over the rows: mean scores by kind, raw and sink-excluded, and of null draws where keys are given."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import pytest
 from claimbench.errors import UsageError
 from claimbench.measures.null import quantiles, wrong_keys
 from claimbench.measures.prompts import repeats, reversed_copies
-from claimbench.measures.scores import KINDS, HeadScores, head_scores, heads_above_null
+from claimbench.measures.scores import KINDS, HeadScores, head_scores, heads_above_null, top_heads_per_layer
 
 from measure_fakes import FakeLM, anti, blend, duplicate, induction, lag, previous, sink, uniform
 
@@ -115,3 +115,10 @@ def test_strongest_comes_first_and_unknown_kinds_are_refused() -> None:
     assert heads_above_null(scores, excess=0.99) == [(0, 1)]
     with pytest.raises(UsageError, match="induction, anti, duplicate, previous"):
         heads_above_null(scores, "copying")
+
+
+def test_the_top_share_takes_at_least_one_head_of_every_layer() -> None:
+    scores = scored((LENGTH, LENGTH))
+    assert [layer for layer, _ in top_heads_per_layer(scores)] == [0, 1]
+    assert (0, 0) in top_heads_per_layer(scores) and (1, 0) in top_heads_per_layer(scores)  # raw: the fixed lag counts
+    assert len(top_heads_per_layer(scores, share=0.3)) == 4
