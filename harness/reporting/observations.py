@@ -1,0 +1,201 @@
+"""Observations: curves, per-head maps, tables, single values and text. For the reader; never judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from . import words
+from .figures import Axis, axis, join, line, picture, text, tick_labels
+
+HEIGHT = 180.0
+LEVELS = 9
+
+
+def observation(name: str, content: Mapping[str, Any]) -> Markup:
+    """One observation as a figure with its caption; a shape that is not known is shown as it is."""
+    try:
+        drawn = DRAWN[content["kind"]](content)
+    except (KeyError, TypeError, ValueError, IndexError):
+        drawn = Markup("<pre>{}</pre>").format(json.dumps(dict(content), indent=1, default=str)[:4000])
+    title, unit = str(content.get("title") or name), str(content.get("unit") or "")
+    unit_text = Markup(' <span class="unit">{}</span>').format(unit) if unit not in ("", "1") else ""
+    note = Markup('<p class="note">{}</p>').format(content["note"]) if content.get("note") else ""
+    return Markup('<figure class="observation {}"><figcaption>{}{}</figcaption>{}{}</figure>').format(
+        content.get("kind", ""), title, unit_text, drawn, note
+    )
+
+
+def value(content: Mapping[str, Any]) -> Markup:
+    shown = content["value"]
+    shown = words.number(shown) if isinstance(shown, int | float) else "–" if shown is None else str(shown)
+    return Markup('<p class="big">{}</p>').format(shown)
+
+
+def paragraph(content: Mapping[str, Any]) -> Markup:
+    return Markup('<p dir="auto">{}</p>').format(content["text"])
+
+
+def table(content: Mapping[str, Any]) -> Markup:
+    """A table; columns of numbers are set to the right."""
+    rows: Sequence[Sequence[Any]] = content["rows"]
+    numeric = [
+        all(isinstance(row[index], int | float) or row[index] is None for row in rows)
+        for index in range(len(content["columns"]))
+    ]
+    kinds = ["number" if is_number else "" for is_number in numeric]
+    head = join(
+        Markup('<th scope="col" class="{}">{}</th>').format(kind, name)
+        for kind, name in zip(kinds, content["columns"], strict=True)
+    )
+    body: list[Markup] = []
+    for row in rows:
+        cells = []
+        for kind, cell in zip(kinds, row, strict=True):
+            shown = words.number(cell) if isinstance(cell, int | float) else "–" if cell is None else str(cell)
+            cells.append(Markup('<td class="{}" dir="auto">{}</td>').format(kind, shown))
+        body.append(Markup("<tr>{}</tr>").format(join(cells)))
+    return Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table><thead><tr>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>"
+    ).format(str(content.get("title") or "table"), head, join(body))
+
+
+def _series(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(content.get("series") or [{"name": "", "y": content["y"]}])
+
+
+def curve(content: Mapping[str, Any]) -> Markup:
+    """Lines over a shared x axis; each has its own dash as well as its own colour."""
+    x, series = content["x"], _series(content)
+    across = axis(x, log=content.get("x_scale") == "log", pad=0.0)
+    every = [point for one in series for key in ("y", "low", "high") for point in one.get(key, ())]
+    up = axis(every, log=content.get("y_scale") == "log")
+    top, bottom = 8.0, HEIGHT - 22
+
+    def path(values: Sequence[float | None]) -> str:
+        drawn, pen = [], "M"
+        for at, point in zip(x, values, strict=False):
+            if point is None:
+                pen = "M"  # a gap in the data is a gap in the line
+                continue
+            drawn.append(f"{pen}{1000 * across.share(at):.1f} {(1 - up.share(point)) * 1000:.1f}")
+            pen = "L"
+        return "".join(drawn)
+
+    lines: list[str] = []
+    for index, one in enumerate(series):
+        if one.get("low") and one.get("high"):
+            there = [(at, low, high) for at, low, high in zip(x, one["low"], one["high"], strict=False)
+                     if low is not None and high is not None]  # fmt: skip
+            outline = [(at, high) for at, _, high in there] + [(at, low) for at, low, _ in reversed(there)]
+            points = " ".join(f"{1000 * across.share(a):.1f},{(1 - up.share(b)) * 1000:.1f}" for a, b in outline)
+            lines.append(Markup('<polygon class="spread s{}" points="{}"/>').format(index % 6, points))
+        lines.append(Markup('<path class="series s{}" d="{}"/>').format(index % 6, path(one["y"])))
+    inner = Markup(
+        '<svg x="0" y="{:g}" width="100%" height="{:g}" viewBox="0 0 1000 1000" preserveAspectRatio="none" '
+        'overflow="visible">{}</svg>'
+    ).format(top, bottom - top, join(lines))
+    levels = _levels(up, top, bottom)
+    grid = [line("0%", "100%", y, y, "grid") for _, y in levels]
+    named = ", ".join(str(one["name"]) for one in series if one["name"])
+    said = f"Curve: {content.get('title', '')}{' of ' + named if named else ''}; from {_ends(series)}."
+    figure = picture(
+        [*grid, tick_labels(across, HEIGHT - 6, bottom, bottom + 4), inner], HEIGHT, said, "plot curve-plot"
+    )
+    left = join(text("100%", y + 4, words.number(level), anchor="end") for level, y in levels)
+    ruler = Markup('<svg class="ruler" aria-hidden="true" width="100%" height="{:g}">{}</svg>').format(HEIGHT, left)
+    below = str(content.get("x_label") or "")
+    above = str(content.get("y_label") or "")
+    return Markup('<div class="curve">{}{}</div>{}{}').format(ruler, figure, _caption(above, below), _legend(series))
+
+
+def _levels(scale: Axis, top: float, bottom: float) -> list[tuple[float, float]]:
+    return [(round(level, 12), bottom - scale.share(level) * (bottom - top)) for level in scale.ticks(4)]
+
+
+def _ends(series: Sequence[Mapping[str, Any]]) -> str:
+    said = []
+    for one in series[:6]:
+        known = [point for point in one["y"] if point is not None]
+        if known:
+            said.append(f"{words.number(known[0])} to {words.number(known[-1])}")
+    return ", ".join(said) or "no value"
+
+
+def _caption(above: str, below: str) -> Markup:
+    if not above and not below:
+        return Markup("")
+    told = f"{above} against {below}" if above and below else above or below
+    return Markup('<p class="axis-unit">{}</p>').format(told)
+
+
+def _legend(series: Sequence[Mapping[str, Any]]) -> Markup:
+    if len(series) < 2 and not series[0]["name"]:
+        return Markup("")
+    sample = Markup(
+        '<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>'
+    )
+    return Markup('<ul class="legend">{}</ul>').format(
+        join(sample.format(index % 6, one["name"]) for index, one in enumerate(series))
+    )
+
+
+def heads(content: Mapping[str, Any]) -> Markup:
+    """A map of layers by heads. Small maps carry their numbers; large ones name the strongest heads below."""
+    values: Sequence[Sequence[float | None]] = content["values"]
+    layers, width = len(values), max(len(row) for row in values)
+    known = [cell for row in values for cell in row if cell is not None]
+    most = max((abs(cell) for cell in known), default=0.0) or 1.0
+    marked = {(int(layer), int(head)) for layer, head in content.get("marked", ())}
+    numbered = width <= 8
+    wide, tall = (46, 30) if numbered else (22, 22) if width <= 16 else (14, 14)
+    left, top = 52, 20
+    cells: dict[str, list[str]] = {}
+    labels: list[str] = []
+    rings: list[str] = []
+    for layer, row in enumerate(values):
+        labels.append(text(str(left - 8), top + layer * tall + tall / 2 + 4, f"layer {layer}", anchor="end"))
+        for head, cell in enumerate(row):
+            x, y = left + head * wide, top + layer * tall
+            kind = "absent" if cell is None else f"{'n' if cell < 0 else 'p'}{round(abs(cell) / most * (LEVELS - 1))}"
+            cells.setdefault(kind, []).append(f"M{x} {y}h{wide - 2}v{tall - 2}h{2 - wide}z")
+            if numbered and cell is not None:
+                tone = "on-dark" if abs(cell) / most > 0.55 else "on-light"
+                labels.append(text(str(x + wide / 2 - 1), y + tall / 2 + 3, words.number(cell, 2), kind=f"cell {tone}"))
+            if (layer, head) in marked:
+                rings.append(f"M{x - 1} {y - 1}h{wide}v{tall}h{-wide}z")
+    every = max(1, width // 16)
+    for head in range(0, width, every):
+        labels.append(text(str(left + head * wide + wide / 2 - 1), top - 7, f"{head}"))
+    fills = [Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths)) for kind, paths in cells.items()]
+    ring = [Markup('<path class="ring" d="{}"/>').format("".join(rings))] if rings else []
+    strongest = sorted(
+        (
+            (abs(cell), cell, f"{layer}.{head}")
+            for layer, row in enumerate(values)
+            for head, cell in enumerate(row)
+            if cell
+        ),
+        reverse=True,
+    )[:5]
+    top_heads = ", ".join(f"{name} ({words.number(cell, 2)})" for _, cell, name in strongest)
+    said = f"{content.get('title', 'Heads')}: {layers} layers of {width} heads. Strongest (layer.head): {top_heads}."
+    size = (left + width * wide + 2, top + layers * tall + 2)
+    drawn = Markup('<svg class="heads" role="img" aria-label="{}" width="{}" height="{}">{}</svg>').format(
+        said, *size, join([*fills, *ring, *labels])
+    )
+    chosen = Markup(' <span class="ringed">Ringed: {}.</span>').format(
+        ", ".join(f"{layer}.{head}" for layer, head in sorted(marked))
+    ) if marked else ""  # fmt: skip
+    told = Markup('<p class="note">Columns are heads. Strongest, as layer.head: {}.{}</p>').format(
+        top_heads or "none", chosen
+    )
+    frame = Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>{}')
+    return frame.format(str(content.get("title") or "heads"), drawn, told)
+
+
+DRAWN = {"curve": curve, "heads": heads, "table": table, "value": value, "text": paragraph}

@@ -1,0 +1,105 @@
+"""Verdicts as text: one line for each, and a table for the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from . import view, words
+from .results import complete
+
+
+def verdict_line(result: Mapping[str, Any]) -> str:
+    """One verdict in one line: word, finding, subject, what was measured, where it holds, on how many replicates."""
+    said = [f"{words.label(result)}  {result['finding']} on {result['subject']}"]
+    for effect in result["effects"]:
+        if effect["estimate"] is None and effect["low"] is None and effect["high"] is None:
+            continue
+        name = "" if effect["name"] == "effect" else f"{effect['name']} "
+        said.append(f"{name}{words.measured(effect)}, holds {effect['region'].get('text', '')}")
+    if result["n"]:
+        said.append(words.count(result["n"], str(result["replicate_unit"])))
+    elif result["reason"]:
+        said.append(str(result["reason"]))
+    notes = [text for text, true in _notes(result) if true]
+    return " · ".join(said) + (f"  [{', '.join(notes)}]" if notes else "")
+
+
+def _notes(result: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    expected = bool(result["expected"]) and not result["unexpected"] and result["verdict"] != "SUPPORTED"
+    return [("UNEXPECTED", bool(result["unexpected"])), ("expected", expected), ("UNSOUND", result["sound"] is False)]
+
+
+def counts_line(document: Mapping[str, Any]) -> str:
+    """`4 SUPPORTED, 1 REFUTED · claims: 5 sound, 1 unsound`."""
+    report = view.arrange(complete(document))
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items()) or "no verdicts"
+    soundness = ", ".join(f"{n} {name}" for name, n in report.soundness.items() if n)
+    return f"{verdicts} · {'claims: ' + soundness if soundness else 'no claims'}"
+
+
+def _effect(result: Mapping[str, Any]) -> str:
+    told = []
+    for effect in result["effects"]:
+        if effect["estimate"] is None and effect["low"] is None and effect["high"] is None:
+            continue
+        name = "" if effect["name"] == "effect" else f"{effect['name']}: "
+        told.append(f"{name}{words.measured(effect)}\n  {effect['region'].get('text', '')}")
+    return "\n".join(told)
+
+
+def _controls(result: Mapping[str, Any]) -> str:
+    states = [control["ok"] for control in result["controls"]]
+    if not states:
+        return ""
+    return f"{sum(state is True for state in states)}/{len(states)} held" + (
+        "\nUNSOUND" if result["sound"] is False else ""
+    )
+
+
+def terminal_table(document: Mapping[str, Any]) -> str:
+    """The table of verdicts with what was measured beside its region, then a line for each that needs a word.
+
+    Controls are counted in the row of their claim. Plain text without colour, for any terminal and any log.
+    """
+    report = view.arrange(complete(document))
+    rows, remarks = [], []
+    for claim in report.claims:
+        for result in claim.results:
+            notes = [text for text, true in _notes(result) if true and text != "UNSOUND"]
+            verdict = "\n".join([words.LETTERS[str(result["verdict"])] + " " + words.label(result), *notes])
+            where = f"{claim.finding}\non {result['subject']}"
+            rows.append([verdict, where, _effect(result), result["n"] or "", _controls(result)])
+            if result["verdict"] != "SUPPORTED" or result["unexpected"]:
+                remarks.append(f"{words.label(result)}  {claim.finding} on {result['subject']}: {_remark(result)}")
+    lines = []
+    if rows:
+        lines.append(
+            tabulate(rows, ["verdict", "finding", "measured, holds", "n", "controls"], "simple", disable_numparse=True)
+        )
+    if remarks:
+        lines += ["", *remarks]
+    for claim in report.claims:
+        for mark in claim.marks:
+            if mark["ok"] is False:
+                found = mark["verdict"] or "nothing"
+                lines.append(
+                    f"UNSOUND  {claim.finding}: control {mark['name']} expected {mark['expected']}, found {found}"
+                )
+    lines += ["", counts_line(document)]
+    if document.get("missing"):
+        lines.append(
+            f"not measured: {words.count(len(document['missing']), 'item')}; the same command goes on from here"
+        )
+    return "\n".join(lines).lstrip("\n")
+
+
+def _remark(result: Mapping[str, Any]) -> str:
+    said = [str(result["reason"]).rstrip(".") or "no reason given"]
+    if result["verdict"] == "INCONCLUSIVE":
+        said += [sentence.rstrip(".") for sentence in words.could_have_seen(result)]
+    if result["expected"] and not result["unexpected"]:
+        said.append(f"expected: {str(result['expected']['reason']).rstrip('.')}")
+    return ". ".join(said)

@@ -1,0 +1,188 @@
+"""How the report says things: verdicts, evidence, numbers, durations. Words and numbers only, no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..verdict import Verdict
+
+VERDICTS = tuple(verdict.value for verdict in Verdict)
+"""The order in which verdicts are counted and listed."""
+
+LETTERS = {verdict.value: verdict.letter for verdict in Verdict}
+MEANINGS = {verdict.value: verdict.meaning for verdict in Verdict}
+
+EVIDENCE = {
+    "instrument": "The truth is known by construction or by algebra: this checks the instrument itself and is no "
+    "evidence about trained networks.",
+    "organism": "A small trained net stands in: the verdict is about this family of nets, trained from several seeds, "
+    "not about large language models.",
+    "analogue": "The organism stands for something that it is not (another size, task or modality than the paper's): "
+    "failing here does not refute the paper.",
+    "model": "One given pretrained model: the verdict is about this model and the prompts drawn for it.",
+    "replication": "The paper's own model: a direct replication.",
+}
+
+CONTROL_KINDS = {
+    "positive": "planted: must be SUPPORTED",
+    "negative": "the thing is absent: must be REFUTED",
+    "guard": "fails a precondition: must be NOT_APPLICABLE",
+}
+
+OPEN = "∞"
+MINUS = "−"
+
+
+def reading(result: Mapping[str, Any]) -> str:
+    """The verdict as a reader should take it: "refuted", or "not reproduced on an analogue"; lower case, no letter."""
+    verdict = str(result["verdict"])
+    if verdict == "REFUTED" and result.get("evidence") == "analogue":
+        return "not reproduced on an analogue"
+    return verdict.lower().replace("_", " ")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits with a true minus sign, thousands spaced; "–" where there is none."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    size = abs(value)
+    if size >= 1000:
+        text = f"{value:,.0f}".replace(",", "\u202f") if size < 1e9 else f"{value:.{digits - 1}e}"
+    elif size and size < 1e-3:
+        mantissa, exponent = f"{value:.{max(digits - 2, 0)}e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+    else:
+        text = f"{value:.{digits}g}"
+        if "e" in text:  # 999.6 rounds to 1e+03
+            text = f"{value:.0f}"
+    return text.replace("-", MINUS)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`[0.1, 0.4]`; an open end takes a round bracket and the sign of infinity; a point stands alone."""
+    if low is None and high is None:
+        return "unbounded"
+    if low == high:
+        return number(low)
+    left = f"({MINUS}{OPEN}" if low is None else f"[{number(low)}"
+    right = f"{OPEN})" if high is None else f"{number(high)}]"
+    return f"{left}, {right}"
+
+
+def unit_of(effect: Mapping[str, Any]) -> str:
+    """The unit as printed after a number: empty for the pure number."""
+    unit = str(effect.get("unit") or "")
+    return "" if unit in ("1", "none") else unit
+
+
+def with_unit(text: str, unit: str) -> str:
+    """Number and unit, or the number alone."""
+    return f"{text} {unit}" if unit and unit != "1" else text
+
+
+def measured(effect: Mapping[str, Any]) -> str:
+    """`0.93 [0.91, 0.97] share of gain`, or that there is no interval yet."""
+    estimate, low, high = effect.get("estimate"), effect.get("low"), effect.get("high")
+    bounds = "no interval yet" if low is None and high is None else interval(low, high)
+    text = bounds if estimate is None or (low is not None and low == high) else f"{number(estimate)} {bounds}"
+    return with_unit(text, unit_of(effect))
+
+
+def plural(noun: str) -> str:
+    """`claims`, `prompt batches`."""
+    return noun + ("es" if noun.endswith(("ch", "s", "x")) else "s")
+
+
+def count(n: int, noun: str, nouns: str = "") -> str:
+    """`1 claim`, `6 claims`."""
+    return f"{number(n)} {noun if n == 1 else nouns or plural(noun)}"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.4 s`, `41 s`, `7 min 12 s`, `2 h 05 min`."""
+    if seconds is None:
+        return "not recorded"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def memory(megabytes: float | None) -> str:
+    """`412 MB`, `1.9 GB`."""
+    if megabytes is None:
+        return "not recorded"
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+
+
+def scope(design: Mapping[str, Any]) -> str:
+    """The look schedule in words."""
+    looks = design.get("looks")
+    if looks:
+        return "looked at after " + " and ".join(map(str, looks)) + " seeds"
+    if design.get("most"):
+        return f"prompt batches until decided, at most {design['most']}"
+    return ""
+
+
+def could_have_seen(result: Mapping[str, Any]) -> list[str]:
+    """What an INCONCLUSIVE could have seen, and how many more replicates it needs; one sentence each."""
+    said = []
+    units = {effect["name"]: unit_of(effect) for effect in result["effects"]}
+    for name, distance in (result.get("detectable") or {}).items():
+        if distance is None:
+            continue
+        what = "the effect" if name == "effect" else f"“{name}”"
+        amount = with_unit(number(distance), units.get(name, ""))
+        said.append(f"It would have seen {what} lying {amount} or more from the region's edge.")
+    needed, unit = result.get("needed"), str(result.get("replicate_unit") or "replicate")
+    if needed:
+        said.append(f"{count(needed, 'more ' + unit, 'more ' + plural(unit))} may decide it.")
+    elif result["verdict"] == "INCONCLUSIVE" and needed is None:
+        said.append("Its look schedule is exhausted: no further replicate is to be added.")
+    return said
+
+
+def lock(result: Mapping[str, Any]) -> tuple[str, bool]:
+    """When region and protocol were fixed, and whether this deserves a warning."""
+    entry = result.get("lock")
+    if not entry:
+        return "Region and protocol are not locked: they could have been chosen after the data.", True
+    text = f"Region and protocol locked on {entry['date']}"
+    before = entry.get("measured_before")
+    text += {True: ", after a first measurement existed", False: ", before anything was measured"}.get(before, "")
+    if entry.get("amended"):
+        how = "" if entry["amended"] is True else f" ({entry['amended']})"
+        return f"{text}; amended since{how}.", True
+    return text + ".", bool(before)
+
+
+def recorded(result: Mapping[str, Any]) -> str:
+    """Which numbers were recorded earlier and which were made now."""
+    entry = result.get("recorded")
+    if not entry or not entry.get("weights"):
+        return "Made in this run: no recorded weights were read."
+    text = "Weights were recorded earlier and read in this run; the measurements were made on them."
+    seed = entry.get("retrained_seed")
+    if seed is None:
+        return text + " No seed was trained again."
+    agreed = {True: "agrees with", False: "DISAGREES with", None: "was not compared with"}[entry.get("agrees")]
+    return f"{text} Seed {seed} was trained again now and {agreed} its record."
+
+
+def label(result: Mapping[str, Any]) -> str:
+    """The verdict's word as printed on its chip: capitals, except where the word must be another."""
+    said, verdict = reading(result), str(result["verdict"]).replace("_", " ")
+    return verdict if said == verdict.lower() else said
+
+
+def rank(results: list[Mapping[str, Any]]) -> int:
+    """For sorting by verdict: the place of the first verdict in `VERDICTS` order."""
+    return min((VERDICTS.index(str(result["verdict"])) for result in results), default=len(VERDICTS))
