@@ -1,1 +1,74 @@
-"""claimbench: published findings about neural networks as executable pytest claims."""
+"""claimbench: published findings about neural networks as executable pytest claims.
+
+The public names. What declares a claim is imported here and is light; what loads or runs a model comes at first use,
+so that collecting claims stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Imported eagerly also because `claim` and `step` are both decorators and modules: the names bound here are the decorators.
+from .claim import Claim, Documented, causal_lm, claim
+from .control import at_least, at_least_one, guard, negative, positive, variant
+from .effect import Value
+from .errors import ClaimbenchError, InvalidMeasurement, NotApplicable
+from .region import Region, above, below, interval, rate_above, rate_below, within
+from .step import Step, step
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from .running.live import Result, run
+    from .subjects.family import Built, organism, trained_organism
+    from .subjects.tokens import Tokens
+
+_LATE = {
+    "Built": "subjects.family",
+    "Result": "running.live",
+    "Tokens": "subjects.tokens",
+    "organism": "subjects.family",
+    "run": "running.live",
+    "trained_organism": "subjects.family",
+}
+
+__all__ = [
+    "Built",
+    "Claim",
+    "ClaimbenchError",
+    "Documented",
+    "InvalidMeasurement",
+    "NotApplicable",
+    "Region",
+    "Result",
+    "Step",
+    "Tokens",
+    "Value",
+    "Verdict",
+    "above",
+    "at_least",
+    "at_least_one",
+    "below",
+    "causal_lm",
+    "claim",
+    "guard",
+    "interval",
+    "negative",
+    "organism",
+    "positive",
+    "rate_above",
+    "rate_below",
+    "run",
+    "step",
+    "trained_organism",
+    "variant",
+    "within",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"claimbench has no {name!r}: it has {', '.join(__all__)}")
+    found = getattr(importlib.import_module(f".{_LATE[name]}", __name__), name)
+    globals()[name] = found
+    return found

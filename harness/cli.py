@@ -1,0 +1,124 @@
+"""The command `claimbench`: list and show findings, run and measure claims, and keep what is committed beside them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import ClaimbenchError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code. A user's mistake is one line, never a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    try:
+        if words[:1] and words[0] in ("run", "measure"):  # everything behind these belongs to pytest, but --jobs
+            from .running import command
+
+            return command.run(words[1:]) if words[0] == "run" else command.measure(words[1:])
+        asked = parser.parse_args(words)
+        if asked.command is None:
+            parser.print_help()
+            return 0
+        return int(asked.do(asked))
+    except ClaimbenchError as error:
+        print(f"claimbench: {error}", file=sys.stderr)
+        return 4
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("claimbench: interrupted; what is measured stays measured", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="claimbench", description="Published findings about neural networks as executable claims."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def add(name: str, text: str, do: Any) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(do=do)
+        return made
+
+    listing = add("list", "list every finding: executable or only registered", _list)
+    listing.add_argument("--json", action="store_true", help="as a JSON array")
+    show = add("show", "show one finding: statement, protocol, region, controls, committed verdicts", _show)
+    show.add_argument("finding")
+    commands.add_parser("run", help="measure in parallel, then judge and report; takes pytest's options and --jobs N")
+    commands.add_parser("measure", help="measure in parallel and judge nothing; takes pytest's options and --jobs N")
+    lock = add("lock", "fix regions and protocols of claims as they stand (before measuring them)", _lock)
+    lock.add_argument("folder", nargs="*", type=Path, help="claims folders or files (default: claims)")
+    lock.add_argument("--reason", default="", help="why a locked claim changes")
+    lock.add_argument("--measured-before", action="store_true", help="say that a measurement existed before this lock")
+    catalogue = add("catalogue", "generate the catalogue that `list` reads", _catalogue)
+    catalogue.add_argument("folder", nargs="?", type=Path, default=Path("claims"))
+    record = add("record", "commit costs and control verdicts from a results.json beside the claims", _record)
+    record.add_argument("results", type=Path)
+    return parser
+
+
+def _list(asked: argparse.Namespace) -> int:
+    from .running.catalogue import read
+    from .running.collecting import claims_root
+
+    entries = read(claims_root())
+    if asked.json:
+        print(json.dumps(entries, indent=1))
+        return 0
+    from tabulate import tabulate
+
+    rows = [[e["finding"], e["status"], e["evidence"] or "", e["title"]] for e in entries]
+    print(tabulate(rows, headers=["finding", "status", "evidence", "title"], tablefmt="simple"))
+    ready = sum(e["status"] == "executable" for e in entries)
+    print(f"\n{len(entries)} findings, {ready} executable; `claimbench show FINDING` tells more")
+    return 0
+
+
+def _show(asked: argparse.Namespace) -> int:
+    from .running.show import show
+
+    print(show(asked.finding))
+    return 0
+
+
+def _lock(asked: argparse.Namespace) -> int:
+    from .running.collecting import load_all_organisms, load_claims
+    from .running.committed import lock
+
+    load_all_organisms([], Path.cwd())
+    claims = load_claims(asked.folder or [Path("claims")], Path.cwd())
+    changed = [c.name for c in claims.values() if lock(c, measured_before=asked.measured_before, reason=asked.reason)]
+    print(f"{len(changed)} of {len(claims)} claims locked" + (": " + ", ".join(changed) if changed else ""))
+    return 0
+
+
+def _catalogue(asked: argparse.Namespace) -> int:
+    from .paper import read_cards
+    from .running.catalogue import build, write
+    from .running.collecting import load_all_organisms, load_claims
+
+    load_all_organisms([], Path.cwd())
+    entries = build(read_cards([asked.folder]), load_claims([asked.folder], Path.cwd()))
+    print(f"{write(asked.folder, entries)}: {len(entries)} findings")
+    return 0
+
+
+def _record(asked: argparse.Namespace) -> int:
+    from .reporting import load_results
+    from .running.collecting import claims_in_results, load_all_organisms
+    from .running.keep import record
+
+    load_all_organisms([], Path.cwd())
+    results = load_results(asked.results)["results"]
+    for path in record(results, claims_in_results(results, Path.cwd())):
+        print(path)
+    return 0

@@ -1,0 +1,332 @@
+"""The pytest plugin: claims become test items, verdicts become outcomes, and a session becomes a report.
+
+Registered as a `pytest11` entry point under this module's own name, so an in-repo conftest does not register it twice.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .claim import Claim
+from .errors import ClaimbenchError, LoadError, StoreError
+from .running.options import DEFAULT_FAIL_ON, Options, checked
+
+_OPTIONS = (
+    ("--base-model", "base_model", "PATH", "the model that --model was derived from, for claims about pairs"),
+    ("--report", "report", "DIR", "write report.html, results.json and summary.md there"),
+    ("--store", "store", "PATH", "where measurements are kept (default: $CLAIMBENCH_STORE or .claimbench/store)"),
+    ("--profile", "profile", "NAME", "how much is spent: smoke, standard or full (default: standard)"),
+    ("--seed", "seed", "N", "root of all random streams; draws which seed is retrained (default: 0)"),
+    ("--device", "device", "NAME", "cpu, cuda, cuda:N or mps (default: cpu)"),
+    ("--dtype", "dtype", "NAME", "float32, bfloat16, float16, float64 or auto (default: float32)"),
+    ("--fail-on", "fail_on", "LIST", f"verdicts that fail the run (default: {DEFAULT_FAIL_ON})"),
+)
+_KEY = pytest.StashKey["Bench"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("claimbench", "claimbench: findings as executable claims")
+    group.addoption(
+        "--model",
+        action="append",
+        dest="claimbench_model",
+        metavar="PATH_OR_NAME",
+        help="run the claims on this Hugging Face causal language model in place of the shipped subjects; repeatable",
+    )
+    for flag, name, metavar, text in _OPTIONS:
+        group.addoption(flag, dest=f"claimbench_{name}", metavar=metavar, default=None, help=text)
+        parser.addini(f"claimbench_{name}", text, default=None)
+    parser.addini("claimbench_model", "models to run the claims on, one a line", type="linelist", default=[])
+    parser.addini("claimbench_organisms", "folders of organism files", type="paths", default=[])
+    group.addoption(
+        "--with-controls", action="store_true", dest="claimbench_with_controls", help="also run every control of a claim"
+    )
+    parser.addini("claimbench_with_controls", "also run every control of a claim", type="bool", default=False)
+    group.addoption(
+        "--judge-only",
+        action="store_true",
+        dest="claimbench_judge_only",
+        help="measure nothing: judge what the store holds and name what is missing",
+    )
+    group.addoption(
+        "--plan",
+        action="store_true",
+        dest="claimbench_plan",
+        help="show runs, forward passes, time and memory, and what is reused; measure nothing",
+    )
+
+
+def options_of(config: pytest.Config) -> Options:
+    """Checked options from the command line, else from the ini file."""
+
+    def asked(name: str) -> Any:
+        given = config.getoption(f"claimbench_{name}")
+        return given if given not in (None, []) else config.getini(f"claimbench_{name}")
+
+    values = {name: asked(name) for _, name, _, _ in _OPTIONS}
+    return checked(
+        models=asked("model") or (),
+        with_controls=bool(config.getoption("claimbench_with_controls") or config.getini("claimbench_with_controls")),
+        **{name: value for name, value in values.items() if value not in (None, "")},
+    )
+
+
+class Bench:
+    """What the plugin keeps for one pytest session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.options = options_of(config)
+        self.results: dict[str, dict[str, Any]] = {}
+        self.collected: dict[str, ClaimItem] = {}
+        self.claims: dict[str, Claim] = {}
+        self.files: dict[str, list[str]] = {}
+        self.written: dict[str, Path] = {}
+        self._session: Any = None
+        self._models: Any = None
+        self._organisms_loaded = False
+
+    @property
+    def session(self) -> Any:
+        """The measuring session, opened when the first item runs."""
+        if self._session is None:
+            from .running.session import Session
+
+            self._session = Session(self.options)
+        return self._session
+
+    @property
+    def models(self) -> list[Any]:
+        """Subjects named by --model."""
+        if self._models is None:
+            from .running.item import model_subject
+
+            self._models = []
+            for path in self.options.models:
+                self._models.append(model_subject(path, [subject.name for subject in self._models]))
+        return list(self._models)
+
+    def load_organisms(self) -> None:
+        """Register the shipped organisms and those of the user's own folders."""
+        if self._organisms_loaded:
+            return
+        self._organisms_loaded = True
+        from .running.collecting import load_all_organisms
+
+        load_all_organisms([Path(p) for p in self.config.getini("claimbench_organisms")], Path(self.config.rootpath))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[_KEY] = Bench(config)
+    except ClaimbenchError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[ClaimItem] | None:
+    if not isinstance(obj, Claim) or obj.function.__module__ != collector.obj.__name__:
+        return None
+    from .running.collecting import claim_id
+    from .running.item import items_of
+
+    bench = collector.config.stash[_KEY]
+    bench.load_organisms()
+    identity = claim_id(obj, Path(collector.config.rootpath))
+    try:
+        _check_finding(bench, obj, identity)
+        items = list(items_of(obj, identity, models=bench.models, with_controls=bench.options.with_controls))
+    except ClaimbenchError as error:
+        raise collector.CollectError(str(error)) from None
+    bench.claims[identity] = obj
+    return [
+        ClaimItem.from_parent(collector, name=f"{name}[{item.label}]", nodeid=f"{collector.nodeid}::{name}[{item.label}]", item=item)
+        for item in items
+    ]
+
+
+def _check_finding(bench: Bench, claim: Claim, identity: str) -> None:
+    from .errors import DeclarationError
+    from .paper import card_beside, find_finding
+
+    paper = card_beside(Path(claim.file))
+    if paper is None:
+        raise DeclarationError(f"{claim.file}: no paper.toml beside it or above: a claim needs its paper's card")
+    try:
+        find_finding({paper.slug: paper}, claim.finding)
+    except ClaimbenchError as error:
+        raise DeclarationError(f"claim {claim.name}: {error} (card: {paper.folder / 'paper.toml'})") from None
+
+
+class ClaimItem(pytest.Item):
+    """One claim on one subject, or one control of it."""
+
+    def __init__(self, *, item: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.claim_item = item
+        self.add_marker(pytest.mark.xdist_group(item.subject.name))
+        self.result: dict[str, Any] | None = None
+
+    def runtest(self) -> None:
+        bench = self.config.stash[_KEY]
+        try:
+            if self.config.getoption("claimbench_judge_only"):
+                standing, replicates = bench.session.replay(self.claim_item)
+                if standing.wants > len(replicates):
+                    pytest.skip(f"not measured yet: {len(replicates)} of {standing.wants} replicates are in the store")
+                self.result = bench.session.result(self.claim_item, standing, replicates)
+                return
+            for seed in bench.session.recorded.seeds(self.claim_item.subject):
+                bench.session.recorded.retrain(self.claim_item.subject, seed)
+            self.result = bench.session.run(self.claim_item)
+        except (StoreError, LoadError) as error:
+            # No later item can do better; what is measured stays measured, and the report says what is missing.
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, self.nodeid
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    from .running.collecting import check_unique
+
+    found = [item for item in items if isinstance(item, ClaimItem)]
+    try:
+        check_unique(item.claim_item.id for item in found)
+    except ClaimbenchError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    bench = session.config.stash[_KEY]
+    bench.collected = {item.claim_item.id: item for item in session.items if isinstance(item, ClaimItem)}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment, misc]
+    if not isinstance(item, ClaimItem) or call.when != "call" or item.result is None:
+        return report  # type: ignore[return-value]
+    from .running.outcome import outcome, word
+    from .reporting import one_line
+
+    options = item.config.stash[_KEY].options
+    report.claimbench = item.result  # type: ignore[attr-defined]  # plain JSON: travels between xdist workers
+    report.outcome = outcome(item.result, options.fail_on, options.profile.name)  # type: ignore[assignment]
+    text = f"{word(item.result)}: {item.result['reason']}"
+    if report.outcome == "skipped":
+        report.longrepr = (str(item.path), 0, text)
+    elif report.outcome == "failed":
+        report.longrepr = one_line(item.result)
+    return report  # type: ignore[return-value]
+
+
+def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
+    result = getattr(report, "claimbench", None)
+    if result is None or report.when != "call":
+        return None
+    from .running.outcome import letter, word
+
+    return report.outcome, letter(result), word(result)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    result = getattr(report, "claimbench", None)
+    if result is not None:
+        _RECEIVED.append(result)
+
+
+#: Results of the running session; with xdist the controller receives them here from its workers.
+_RECEIVED: list[dict[str, Any]] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    _RECEIVED.clear()
+    if session.config.option.collectonly or session.config.getoption("claimbench_plan"):
+        return
+    bench = session.config.stash[_KEY]
+    if bench.options.models and not hasattr(session.config, "workerinput"):
+        from .subjects.loading import check_path
+
+        try:
+            for subject in bench.models:
+                check_path(subject.path)
+        except ClaimbenchError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    if not session.config.getoption("claimbench_plan"):
+        return None
+    from .running.plan import plan_table
+
+    bench = session.config.stash[_KEY]
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        text = plan_table([item.claim_item for item in bench.collected.values()], bench.session)
+    except ClaimbenchError as error:
+        raise pytest.UsageError(str(error)) from None
+    reporter.ensure_newline()
+    reporter.write_line(text)
+    return True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    bench = session.config.stash[_KEY]
+    if hasattr(session.config, "workerinput") or bench.options.report is None or not (_RECEIVED or bench.collected):
+        return
+    if session.config.option.collectonly or session.config.getoption("claimbench_plan"):
+        return
+    from .reporting import write_report
+
+    bench.written = write_report(_document(session.config), bench.options.report)
+
+
+def _document(config: pytest.Config) -> dict[str, Any]:
+    from .paper import card_beside
+    from .running.document import document
+
+    bench = config.stash[_KEY]
+    from .running.collecting import claims_in_results
+
+    claims = bench.claims or claims_in_results(_RECEIVED, Path(config.rootpath))
+    done = {result["item"] for result in _RECEIVED}
+    papers = {}
+    for claim in claims.values():
+        paper = card_beside(Path(claim.file))
+        if paper is not None:
+            papers[paper.slug] = paper
+    return document(
+        list(_RECEIVED),
+        claims=claims,
+        papers=papers.values(),
+        options=bench.options,
+        command=shlex.join(["pytest", *(str(a) for a in config.invocation_params.args)]),
+        missing=[name for name in bench.collected if name not in done],
+    )
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not _RECEIVED or hasattr(config, "workerinput"):
+        return
+    from .reporting import terminal_table
+
+    terminalreporter.section("verdicts", sep="=")
+    terminalreporter.write_line(terminal_table(_document(config)))
+    bench = config.stash[_KEY]
+    for kind, path in bench.written.items():
+        terminalreporter.write_line(f"{kind}: {path}")
+    if bench.written and config.option.xmlpath:
+        terminalreporter.write_line(f"junit: {config.option.xmlpath}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run pytest with this plugin, as `claimbench run` does."""
+    return int(pytest.main(arguments if arguments is not None else sys.argv[1:]))

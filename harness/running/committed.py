@@ -1,0 +1,115 @@
+"""What is committed beside a paper's claims: expected verdicts, the lock, costs and the calibration of controls."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DeclarationError
+
+if TYPE_CHECKING:
+    from ..claim import Claim
+    from .item import Item
+
+EXPECTED, LOCK, COSTS, CALIBRATION = "expected.json", "lock.json", "costs.json", "calibration.json"
+
+
+def folder_of(claim: Claim) -> Path:
+    """The folder of a claim's file, where what is committed lies."""
+    return Path(claim.file).parent
+
+
+@lru_cache(maxsize=None)
+def _read(path: Path, stamp: float) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise DeclarationError(f"{path} is no valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise DeclarationError(f"{path} must hold a JSON object by claim name")
+    return found
+
+
+def read(folder: Path, name: str) -> Mapping[str, Any]:
+    """A committed file of a folder; empty when there is none."""
+    path = folder / name
+    return _read(path, path.stat().st_mtime) if path.is_file() else {}
+
+
+def write(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
+    """Write a committed file, sorted, so that its diffs are readable."""
+    path = folder / name
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def expected(item: Item, profile: str) -> dict[str, str] | None:
+    """The committed verdict of a claim on a subject under a profile, with its reason; None where nothing is committed.
+
+    A control is expected to come out as its kind says.
+    """
+    if item.control is not None:
+        return {"verdict": item.control.expected.value, "reason": f"{item.control.kind} control"}
+    by_subject = read(folder_of(item.claim), EXPECTED).get(item.claim.name, {})
+    entry = by_subject.get(item.subject.name, {})
+    found = entry.get(profile) or entry.get("any")
+    return {"verdict": str(found["verdict"]), "reason": str(found["reason"])} if found else None
+
+
+def protocol_hash(claim: Claim) -> str:
+    """Hash of what is fixed in advance: finding, estimand and protocol in words, regions, bounds, preconditions, controls."""
+    fixed = {
+        "finding": claim.finding,
+        "statement": claim.statement,
+        "protocol": claim.protocol,
+        "holds": {name: region.to_json() for name, region in claim.holds.items()},
+        "bounds": dict(claim.bounds),
+        "most": claim.most,
+        "looks": [6, 11],
+        "requires": [requirement.need for requirement in claim.requires],
+        "controls": [[control.kind, control.name] for control in claim.controls],
+        "variants": [[variant.name, variant.binding] for variant in claim.variants],
+        "subjects": list(claim.on.organisms),
+    }
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def lock_of(claim: Claim) -> dict[str, Any] | None:
+    """The lock of a claim as the report shows it; None when it was never locked."""
+    entry = read(folder_of(claim), LOCK).get(claim.name)
+    if entry is None:
+        return None
+    current = protocol_hash(claim)
+    amendments = entry.get("amendments", [])
+    amended: str | bool | None = amendments[-1]["reason"] if amendments else False
+    if current != entry["hash"]:
+        amended = "changed since it was locked; run `claimbench lock` with a reason"
+    return {
+        "hash": entry["hash"],
+        "date": entry["date"],
+        "amended": amended,
+        "measured_before": bool(entry["measured_before"]),
+    }
+
+
+def lock(claim: Claim, *, measured_before: bool, reason: str = "") -> bool:
+    """Lock a claim as it stands today; True when something changed. A change of a locked claim needs a reason."""
+    content = dict(read(folder_of(claim), LOCK))
+    current, today = protocol_hash(claim), date.today().isoformat()
+    entry = content.get(claim.name)
+    if entry is not None and entry["hash"] == current:
+        return False
+    if entry is None:
+        content[claim.name] = {"hash": current, "date": today, "measured_before": measured_before, "amendments": []}
+    else:
+        if not reason:
+            raise DeclarationError(f"{claim.name} changed since it was locked on {entry['date']}: say why with --reason")
+        amendment = {"date": today, "from": entry["hash"], "reason": reason, "measured_before": measured_before}
+        content[claim.name] = {**entry, "hash": current, "amendments": [*entry.get("amendments", []), amendment]}
+    write(folder_of(claim), LOCK, content)
+    return True

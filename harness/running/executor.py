@@ -1,0 +1,167 @@
+"""The executor: measures items in several one-thread processes, replicate by replicate; after it, judging is free."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ClaimbenchError
+from .item import Item, Subject
+from .options import Options
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+@dataclass(frozen=True)
+class Order:
+    """An item as a worker process can find it again: a claim by file and name, a subject, a control by position."""
+
+    file: str
+    name: str
+    claim_id: str
+    subject: Subject
+    control: int | None
+
+    @classmethod
+    def of(cls, item: Item) -> Order:
+        control = item.claim.controls.index(item.control) if item.control is not None else None
+        return cls(item.claim.file, item.claim.name, item.claim_id, item.subject, control)
+
+    def item(self) -> Item:
+        """The item, its claim loaded from its file."""
+        from .collecting import claims_in, load_module
+
+        claim = next(c for c in claims_in(load_module(Path(self.file))) if c.name == self.name)
+        return Item(claim, self.claim_id, self.subject, None if self.control is None else claim.controls[self.control])
+
+
+_SESSION: Session | None = None
+
+
+def _start(options: Options, organisms: Sequence[Path], root: Path) -> None:
+    global _SESSION
+    import torch
+
+    from .collecting import load_all_organisms
+    from .session import Session
+
+    torch.set_num_threads(1)
+    load_all_organisms(organisms, root)
+    _SESSION = Session(options)
+
+
+def _replicate(order: Order, index: int) -> str | None:
+    return _guarded(lambda session: session.measurer.replicate(order.item(), index))
+
+
+def _retrain(subject: Subject, seed: int) -> str | None:
+    return _guarded(lambda session: session.recorded.retrain(subject, seed))
+
+
+def _guarded(work: Callable[[Session], Any]) -> str | None:
+    """The error's line, since exceptions with their causes do not all survive the way back."""
+    assert _SESSION is not None
+    try:
+        work(_SESSION)
+    except ClaimbenchError as error:
+        return str(error)
+    return None
+
+
+def measure(
+    items: Sequence[Item],
+    session: Session,
+    *,
+    jobs: int,
+    organisms: Sequence[Path],
+    root: Path,
+    progress: Callable[[int, int, str], None],
+) -> None:
+    """Measure what the items still lack, `jobs` replicates at a time.
+
+    Args:
+        progress: called with (done, known so far, what) after each task.
+
+    Raises:
+        ClaimbenchError: the first error that no other item could survive either (store, loading).
+        KeyboardInterrupt: after the running replicates were abandoned; what is stored stays.
+    """
+    context = multiprocessing.get_context("spawn")
+    environment = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(environment, "1"))
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(session.options, organisms, root))
+    try:
+        _Schedule(items, session, pool, progress).run()
+    except BaseException as error:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise ClaimbenchError("a measuring process died (killed, or out of memory): run again to go on") from None
+        raise
+    finally:
+        _restore(environment)
+    pool.shutdown()
+
+
+def _restore(environment: Mapping[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+class _Schedule:
+    """Submits the replicates that each item wants next, and asks again when they are there."""
+
+    def __init__(self, items: Sequence[Item], session: Session, pool: ProcessPoolExecutor, progress: Any) -> None:
+        self.session, self.pool, self.progress = session, pool, progress
+        self.running: dict[Future[str | None], tuple[Item | None, str]] = {}
+        self.outstanding: dict[str, int] = {}
+        self.done = self.known = 0
+        subjects: dict[str, Subject] = {}
+        for item in items:
+            subjects.setdefault(item.subject.name, item.subject)
+        for subject in subjects.values():  # long tasks first, so that none is left alone at the end
+            for seed in session.recorded.seeds(subject):
+                if session.recorded.retrain(subject, seed, measure=False) is None:
+                    self._submit(None, f"retraining {subject.name}, seed {seed}", _retrain, subject, seed)
+        for item in items:
+            self._next(item)
+
+    def run(self) -> None:
+        while self.running:
+            finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                item, what = self.running.pop(future)
+                if problem := future.result():
+                    raise ClaimbenchError(problem)
+                self.done += 1
+                if item is not None:
+                    self.outstanding[item.id] -= 1
+                    if not self.outstanding[item.id]:
+                        self._next(item)
+                self.progress(self.done, self.known, what)
+
+    def _next(self, item: Item) -> None:
+        standing, replicates = self.session.replay(item)
+        missing = [
+            index
+            for index in range(len(replicates), standing.wants)
+            if self.session.measurer.replicate(item, index, measure=False) is None
+        ]
+        self.outstanding[item.id] = len(missing)
+        for index in missing:
+            self._submit(item, f"{item.claim.name} [{item.label}] #{index}", _replicate, Order.of(item), index)
+
+    def _submit(self, item: Item | None, what: str, function: Callable[..., str | None], *arguments: Any) -> None:
+        self.known += 1
+        self.running[self.pool.submit(function, *arguments)] = (item, what)

@@ -1,0 +1,96 @@
+"""Injection: calls a claim function or a step with its parameters by name, each step computed once per replicate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import DeclarationError, NotApplicable
+from ..step import Step, choices_of, parameters, step_named
+from .streams import stream
+
+if TYPE_CHECKING:
+    from ..subjects import LM
+
+
+class Siblings(Protocol):
+    """The other seeds of a subject's family, nearest first."""
+
+    def __iter__(self) -> Any: ...
+
+
+class Injector:
+    """Evaluates functions of one claim on one subject at one index.
+
+    Args:
+        lm: the subject.
+        index: replicate index; part of every stream.
+        root: root seed of the streams.
+        overrides: steps, arms and choices replaced by a control or a variant, by name.
+        prefix: prepended to stream names: preconditions draw data of their own with it.
+        siblings: other seeds of the family, or None on a given model.
+        observe: receives what the reader should see.
+        arms: finished runs by name.
+        shared: values of steps already computed in this replicate, reused where nothing they depend on differs.
+    """
+
+    def __init__(
+        self,
+        lm: LM,
+        index: int,
+        root: int,
+        overrides: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        siblings: Siblings | None = None,
+        observe: Any = None,
+        arms: Mapping[str, Any] | None = None,
+        shared: dict[Any, Any] | None = None,
+    ) -> None:
+        self.lm = lm
+        self.index = index
+        self.root = root
+        self.overrides = overrides
+        self.prefix = prefix
+        self.siblings = siblings
+        self.observe = observe
+        self.arms = arms or {}
+        self.shared = {} if shared is None else shared
+
+    def call(self, function: Callable[..., Any], original: str | None = None) -> Any:
+        """Call `function`; a step that overrides `original` receives, under that name, what it replaces."""
+        return function(
+            **{name: self._argument(function, name, found, original) for name, found in parameters(function).items()}
+        )
+
+    def _argument(self, function: Callable[..., Any], name: str, parameter: Any, original: str | None) -> Any:
+        if name == "lm":
+            return self.lm
+        if name == "rng":
+            return stream(self.root, f"{self.prefix}{function.__name__}", self.index)
+        if name == "siblings":
+            if self.siblings is None:
+                raise NotApplicable("needs other seeds of the subject's family, and a single given model has none")
+            return self.siblings
+        if name == "observe":
+            return self.observe
+        if name in self.overrides and name != original:
+            value = self.overrides[name]
+            return self._step(value, original=name) if isinstance(value, Step) else value
+        if name in self.arms:
+            return self.arms[name]
+        found = step_named(function, name)
+        if found is not None:
+            return self._step(found)
+        if parameter.default is not parameter.empty:
+            return parameter.default
+        raise DeclarationError(f"{function.__name__} asks for {name!r}, which nothing provides")
+
+    def _step(self, found: Step, original: str | None = None) -> Any:
+        # A value may be shared between a claim and its variants only where every choice it can see is the same.
+        seen = {name: self.overrides.get(name, default) for name, default in choices_of(found.function).items()}
+        replaced = tuple(sorted((k, id(v)) for k, v in self.overrides.items() if isinstance(v, Step)))
+        key = (id(found.function), self.prefix, original, replaced, repr(sorted(seen.items())))
+        if key not in self.shared:
+            self.shared[key] = self.call(found.function, original)
+        return self.shared[key]

@@ -1,0 +1,100 @@
+"""Items: one claim on one subject, as itself or as one of its controls. The unit that pytest collects and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..claim import Claim
+from ..control import Control
+from ..errors import DeclarationError, UsageError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an item is measured on: a family of organisms by name, or a model by name and path (or a live one)."""
+
+    name: str
+    kind: str  # "family" or "model"
+    path: str | None = None
+
+    @property
+    def unit(self) -> str:
+        """What one replicate is."""
+        return "seed" if self.kind == "family" else "prompt batch"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A claim on a subject; `control` is None for the claim itself."""
+
+    claim: Claim
+    claim_id: str
+    subject: Subject
+    control: Control | None = None
+
+    @property
+    def label(self) -> str:
+        """What stands in brackets behind the claim's name in a node id."""
+        if self.control is None:
+            return self.subject.name
+        place = "" if self.control.on == self.subject.name else f"{self.subject.name}: "
+        return f"{self.control.kind}: {place}{self.control.name}"
+
+    @property
+    def id(self) -> str:
+        """Unique and stable: the claim's id and the label."""
+        return f"{self.claim_id}[{self.label}]"
+
+    @property
+    def overrides(self) -> Mapping[str, Any]:
+        return self.control.overrides if self.control else {}
+
+
+def items_of(
+    claim: Claim, claim_id: str, *, models: Sequence[Subject] = (), with_controls: bool = False
+) -> Iterator[Item]:
+    """The items of a claim: its subjects, or the given models in their place, and the controls that go with them.
+
+    Controls that override a step run on every subject, so each verdict carries its own negative; controls on other
+    subjects run with `with_controls`, else they are read from the stored calibration.
+    """
+    subjects = list(models) or [named_subject(name) for name in claim.on.organisms]
+    for subject in subjects:
+        yield Item(claim, claim_id, subject)
+        if with_controls if subject.kind == "family" else claim.on.model:
+            for control in claim.controls:
+                if control.on is None and (subject.kind == "family" or control.runs_on_models):
+                    yield Item(claim, claim_id, subject, control)
+    if with_controls:
+        for control in claim.controls:
+            if control.on is not None:
+                yield Item(claim, claim_id, named_subject(control.on), control)
+
+
+def named_subject(name: str) -> Subject:
+    """A registered family or a shipped model by name; DeclarationError names what there is."""
+    from ..subjects.family import families
+    from ..subjects.shipped import shipped_models
+
+    if name in families():
+        return Subject(name, "family")
+    models: Mapping[str, Path] = shipped_models()
+    if name in models:
+        return Subject(name, "model", str(models[name]))
+    raise DeclarationError(
+        f"no organism family or shipped model is called {name!r}: known are {', '.join([*families(), *models])}"
+    )
+
+
+def model_subject(path: str, taken: Sequence[str] = ()) -> Subject:
+    """The subject of `--model PATH_OR_NAME`, called by the last part of its path."""
+    if not path.strip():
+        raise UsageError("--model '' is empty: give the folder of a model or a name in the local hub cache")
+    base = path.rstrip("/").rpartition("/")[2] or path
+    name, count = base, 2
+    while name in taken:
+        name, count = f"{base}-{count}", count + 1
+    return Subject(name, "model", path)

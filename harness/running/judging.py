@@ -1,0 +1,151 @@
+"""Judging: stored replicates of one item, replayed in index order, become a verdict. Nothing is measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..effect import Value
+from ..verdict import Verdict
+from .measure import Replicate, differs
+
+if TYPE_CHECKING:
+    from ..statistics import Judgement, Prompts, Seeds
+    from .item import Item
+
+#: A family in which more than this share of the seeds fails a precondition does not bear the claim (DESIGN section 7).
+MOST_FAILING = 0.25
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an item stands: its verdict on the replicates so far, and whether more of them are worth measuring."""
+
+    verdict: Verdict
+    reason: str
+    wants: int  # replicates in total worth having; equal to how many there are when it is final
+    judgement: Judgement | None = None
+    variants: Mapping[str, Judgement] = field(default_factory=dict)
+    used: tuple[int, ...] = ()
+
+
+def stand(item: Item, replicates: Sequence[Replicate], design: Seeds | Prompts, seeds: int | None) -> Standing:
+    """Judge an item on its replicates 0, 1, 2, ... so far.
+
+    Args:
+        design: how replicates are looked at.
+        seeds: how many the family has; None on a given model.
+    """
+    n = len(replicates)
+    if problem := _problem(replicates):
+        verdict, reason = problem
+        if verdict is not Verdict.NOT_APPLICABLE or seeds is None or _uniform(replicates):
+            return Standing(verdict, reason, n)
+    passing = [replicate for replicate in replicates if replicate.passed]
+    failing = [replicate for replicate in replicates if not replicate.passed]
+    first = _first_look(design)
+    if n and seeds is None and failing:
+        return Standing(Verdict.NOT_APPLICABLE, unmet(item, failing[0]), n)
+    if seeds is not None and n >= first and len(failing) > MOST_FAILING * n:
+        return Standing(
+            Verdict.NOT_APPLICABLE, f"{len(failing)} of {n} seeds fail a precondition: {unmet(item, failing[0])}", n
+        )
+    return _judged(item, replicates, passing, design, seeds)
+
+
+def _judged(
+    item: Item, replicates: Sequence[Replicate], passing: Sequence[Replicate], design: Seeds | Prompts, seeds: int | None
+) -> Standing:
+    from ..statistics import judge, next_look
+
+    n = len(replicates)
+    judgement = judge([effects_of(replicate) for replicate in passing], item.claim.holds, design)
+    wants = n
+    if not judgement.decided:
+        target = next_look(len(passing), design)
+        if target is not None:
+            wants = n + target - len(passing)  # a seed that fails a precondition is replaced by a further one
+            if seeds is not None:
+                wants = min(wants, seeds)
+    variants = {} if item.control else _variants(item, passing, design)
+    verdict, reason = judgement.verdict, judgement.reason
+    if verdict is Verdict.SUPPORTED:
+        for variant in item.claim.variants:
+            if variant.binding and opposes(judgement, variants.get(variant.name)):
+                verdict = Verdict.INCONCLUSIVE
+                reason = f"the binding variant {variant.name!r} has the opposite sign; otherwise: {reason}"
+    if len(passing) < n and verdict in (Verdict.SUPPORTED, Verdict.REFUTED):
+        shown = [effects_of(replicate) for replicate in replicates if not replicate.fatal]
+        other = judge(shown, item.claim.holds, design).verdict
+        if {verdict, other} == {Verdict.SUPPORTED, Verdict.REFUTED}:
+            verdict = Verdict.INCONCLUSIVE
+            reason = f"all seeds together, those that fail a precondition included, come out {other}; otherwise: {reason}"
+    used = tuple(replicate.index for replicate in passing[: judgement.n])
+    return Standing(verdict, reason, wants, judgement, variants, used)
+
+
+def _problem(replicates: Sequence[Replicate]) -> tuple[Verdict, str] | None:
+    worst: tuple[Verdict, str] | None = None
+    for replicate in replicates:
+        found = replicate.fatal
+        if found is not None:
+            verdict = Verdict(found["problem"]["verdict"])
+            said = (verdict, f"replicate {replicate.index}: {found['problem']['reason']}")
+            if verdict is not Verdict.NOT_APPLICABLE:
+                return said
+            worst = worst or (verdict, found["problem"]["reason"])
+        rerun, effect = replicate.parts.get("rerun:"), replicate.parts.get("effect:")
+        if rerun and effect and not found and (name := differs(effect["effects"], rerun["effects"])):
+            return Verdict.INVALID, f"not pure: a rerun of replicate {replicate.index} gave another value of {name!r}"
+    return worst
+
+
+def _uniform(replicates: Sequence[Replicate]) -> bool:
+    """Whether the very first seeds all say NOT_APPLICABLE, so that no further seed can change it."""
+    return len(replicates) >= 2 and all(replicate.fatal for replicate in replicates)
+
+
+def _first_look(design: Seeds | Prompts) -> int:
+    looks = getattr(design, "looks", None)
+    return int(looks[0]) if looks else 1
+
+
+def _variants(item: Item, passing: Sequence[Replicate], design: Seeds | Prompts) -> dict[str, Judgement]:
+    from ..statistics import judge
+
+    found: dict[str, Judgement] = {}
+    for variant in item.claim.variants:
+        part = f"variant:{variant.name}"
+        have = [effects_of(replicate, part) for replicate in passing if "effects" in replicate.parts.get(part, {})]
+        if have:
+            found[variant.name] = judge(have, item.claim.holds, design)
+    return found
+
+
+def opposes(main: Judgement, variant: Judgement | None) -> bool:
+    """Whether a variant's estimate has the opposite sign in an effect whose region has a direction, or was not measured."""
+    if variant is None:
+        return True
+    for one, other in zip(main.effects, variant.effects, strict=True):
+        region = one.region
+        directed = region.of == "typical" and (region.low == float("-inf")) != (region.high == float("inf"))
+        if directed and one.estimate * other.estimate < 0:
+            return True
+    return False
+
+
+def effects_of(replicate: Replicate, part: str = "effect:") -> dict[str, Value]:
+    """The effects of one replicate as values."""
+    return {name: Value.from_json(ends) for name, ends in replicate.parts[part]["effects"].items()}
+
+
+def unmet(item: Item, replicate: Replicate) -> str:
+    """The first precondition a replicate fails, in words, with the measured value."""
+    for requirement in item.claim.requires:
+        body: dict[str, Any] | None = replicate.parts.get(f"requires:{requirement.name}")
+        if body and body.get("passed") is False:
+            value = body["value"]
+            return f"needs {requirement.need}, found {'infinity' if value is None else f'{value:.3g}'}"
+    found = replicate.fatal
+    return str(found["problem"]["reason"]) if found else "no precondition failed"

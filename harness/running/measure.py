@@ -1,0 +1,226 @@
+"""Measuring: every number of one replicate of one item, into the store. Nothing here judges."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..effect import as_effects
+from ..errors import ClaimbenchError, EffectError, InvalidMeasurement, LoadError, NotApplicable, StoreError
+from .code_digest import code_digest
+from .inject import Injector
+from .observe import Observations
+from .store import Store, key_of
+
+if TYPE_CHECKING:
+    from ..subjects import LM
+    from .item import Item
+    from .subjects import Subjects
+
+#: A rerun of a replicate may differ by this much, relative to its size, before it is called not pure.
+PURITY = 1e-5
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored piece of a replicate: the effect, a variant of it, a precondition, a rerun, or what is only shown."""
+
+    kind: str  # "effect", "variant", "requires", "rerun", "shows"
+    name: str = ""
+    choices: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """Preconditions and pictures draw data of their own."""
+        return f"{self.kind}/" if self.kind in ("requires", "shows") else ""
+
+
+def parts_of(item: Item, index: int) -> Iterator[Part]:
+    """What replicate `index` of an item consists of, preconditions first."""
+    for requirement in item.claim.requires:
+        if item.subject.kind == "family" or index == 0:  # on one given model a precondition is measured once
+            yield Part("requires", requirement.name)
+    yield Part("effect")
+    if item.control is not None:
+        return
+    for variant in item.claim.variants:
+        yield Part("variant", variant.name, variant.choices)
+    if index == 0:
+        yield Part("rerun")
+        for shown in item.claim.shows:
+            yield Part("shows", shown.name)
+
+
+@dataclass
+class Replicate:
+    """What the store holds of one replicate; a part that was not reached is missing."""
+
+    index: int
+    parts: dict[str, dict[str, Any]]
+
+    @property
+    def fatal(self) -> dict[str, Any] | None:
+        """The first part that ended in an error, an untrusted measurement or NOT_APPLICABLE."""
+        return next((body for body in self.parts.values() if body.get("problem")), None)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every precondition measured here was met and the effect could be taken."""
+        return all(body["passed"] for name, body in self.parts.items() if name.startswith("requires")) and not self.fatal
+
+
+class Measurer:
+    """Measures replicates of items under one root seed; remembers keys, never results."""
+
+    def __init__(self, store: Store, subjects: Subjects, root: int) -> None:
+        self.store = store
+        self.subjects = subjects
+        self.root = root
+        self._code: dict[int, str] = {}
+
+    def replicate(self, item: Item, index: int, measure: bool = True) -> Replicate | None:
+        """Replicate `index` of an item: from the store, and measured where it is missing.
+
+        With `measure=False`, None when any part is missing. A failed precondition ends the replicate: its effect is
+        still measured on a family (all seeds are shown), and not on one given model.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        shared: dict[Any, Any] = {}
+        for part in parts_of(item, index):
+            key = key_of(self._key(item, part, index))
+            body = self.store.get(key)
+            if body is None:
+                if not measure:
+                    return None
+                with self.store.lock(key):
+                    body = self.store.get(key)  # whoever held the lock has measured it
+                    if body is None:
+                        body = self._measure(item, part, index, shared)
+                        self.store.put(key, body)
+            found[f"{part.kind}:{part.name}"] = body
+            if body.get("problem") or (item.subject.kind == "model" and body.get("passed") is False):
+                break
+        return Replicate(index, found)
+
+    def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
+        functions = [item.claim.function]
+        if part.kind == "requires":
+            functions = [r.step.function for r in item.claim.requires if r.name == part.name]
+        elif part.kind == "shows":
+            functions = [s.function for s in item.claim.shows if s.name == part.name]
+        overrides = {name: value for name, value in item.overrides.items()}
+        functions += [value.function for value in overrides.values() if hasattr(value, "function")]
+        return {
+            "subject": self.subjects.digest(item.subject, index),
+            "parameters": self.subjects.parameters(),
+            "claim": item.claim.finding,
+            "regions": sorted(item.claim.holds),
+            "code": self._digest(functions),
+            "overrides": {name: _plain(value) for name, value in sorted({**overrides, **part.choices}.items())},
+            "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
+            "seed": self.root,
+            "index": index,
+        }
+
+    def _digest(self, functions: list[Any]) -> str:
+        key = hash(tuple(id(function) for function in functions))
+        if key not in self._code:
+            self._code[key] = code_digest(functions)
+        return self._code[key]
+
+    def _measure(self, item: Item, part: Part, index: int, shared: dict[Any, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        body: dict[str, Any] = {"index": index, "problem": None}
+        observe = Observations()
+        lm: LM | None = None
+        try:
+            if item.subject.kind == "model" and not item.claim.on.model and item.control is None:
+                raise NotApplicable(item.claim.on.why_no_model)
+            lm = self.subjects.get(item.subject, index)
+            lm.recorder.reset()
+            injector = Injector(
+                lm,
+                index,
+                self.root,
+                {**item.overrides, **part.choices},
+                prefix=part.prefix,
+                siblings=self.subjects.siblings(item.subject, index),
+                observe=observe,
+                shared={} if part.kind == "rerun" else shared,
+            )
+            body |= self._evaluate(item, part, injector)
+        except NotApplicable as error:
+            body["problem"] = {"verdict": "NOT_APPLICABLE", "reason": str(error)}
+        except InvalidMeasurement as error:
+            body["problem"] = {"verdict": "INVALID", "reason": str(error)}
+        except (StoreError, LoadError):
+            raise
+        except (ClaimbenchError, EffectError) as error:
+            body["problem"] = {"verdict": "ERROR", "reason": str(error)}
+        except Exception as error:
+            body["problem"] = {"verdict": "ERROR", "reason": _where(error), "traceback": traceback.format_exc(limit=-6)}
+        body["observations"] = observe.found
+        body["receipts"] = lm.recorder.summary()["receipts"] if lm else []
+        body["forward_passes"] = lm.recorder.forward_passes if lm else 0
+        body["seconds"] = round(time.perf_counter() - started, 4)
+        body["peak_memory_mb"] = peak_memory_mb()
+        return body
+
+    def _evaluate(self, item: Item, part: Part, injector: Injector) -> dict[str, Any]:
+        claim = item.claim
+        if part.kind == "requires":
+            requirement = next(r for r in claim.requires if r.name == part.name)
+            replacement = item.overrides.get(requirement.step.name)
+            found = injector.call(requirement.step.function) if replacement is None else injector._step(
+                replacement, original=requirement.step.name
+            )
+            value = requirement.value(found)
+            if math.isnan(value):
+                raise EffectError(f"precondition {requirement.name!r} of {claim.name} is NaN")
+            return {"value": value if math.isfinite(value) else None, "passed": value >= requirement.minimum}
+        if part.kind == "shows":
+            injector.call(next(s for s in claim.shows if s.name == part.name).function)
+            return {}
+        raw = injector.call(claim.function)
+        try:
+            effects = as_effects(raw, claim.holds)
+        except EffectError as error:
+            raise EffectError(f"{claim.name} returned {raw!r:.80}: {error}") from None
+        return {"effects": {name: value.to_json() for name, value in effects.items()}}
+
+
+def differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """The name of an effect in which a rerun differs from the first measurement, beyond `PURITY`."""
+    for name, ends in first.items():
+        for one, other in zip(ends, second.get(name, [math.nan, math.nan]), strict=True):
+            if (one is None) != (other is None):
+                return name
+            if one is not None and not math.isclose(one, other, rel_tol=PURITY, abs_tol=PURITY):
+                return name
+    return None
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, MB."""
+    import resource
+    import sys
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "function"):
+        return value.name
+    return value if isinstance(value, bool | int | float | str) or value is None else repr(value)
+
+
+def _where(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    place = f" ({last.filename.rpartition('/')[2]}:{last.lineno})" if last else ""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}{place}"

@@ -1,0 +1,66 @@
+"""Observations: what a replicate shows its reader besides effects. Never judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+#: Numbers in stored observations keep this many significant digits: enough to draw, small to ship.
+DIGITS = 5
+
+
+class Observations:
+    """Collects curves, tables, per-head maps, values and texts by name."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, Any]] = {}
+
+    def curve(
+        self, title: str, x: Sequence[float], series: Mapping[str, Sequence[float]], *, x_label: str, unit: str
+    ) -> None:
+        """Lines over a shared x: `series` maps a label to as many numbers as `x` has."""
+        self.found[title] = {
+            "kind": "curve",
+            "title": title,
+            "unit": unit,
+            "x": numbers(x),
+            "x_label": x_label,
+            "y_label": unit,
+            "series": [{"name": name, "y": numbers(values)} for name, values in series.items()],
+        }
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, unit: str = "") -> None:
+        """Rows of cells under column names."""
+        cells = [[plain(cell) for cell in row] for row in rows]
+        self.found[title] = {"kind": "table", "title": title, "unit": unit, "columns": list(columns), "rows": cells}
+
+    def heads(self, title: str, values: Any, *, unit: str, marked: Sequence[tuple[int, int]] = ()) -> None:
+        """One number for each head: array [layers, heads]; `marked` heads are outlined."""
+        grid = [numbers(row) for row in np.asarray(values, dtype=float)]
+        outlined = [[int(layer), int(head)] for layer, head in marked]
+        self.found[title] = {"kind": "heads", "title": title, "unit": unit, "values": grid, "marked": outlined}
+
+    def value(self, title: str, value: float, *, unit: str) -> None:
+        """A single number."""
+        self.found[title] = {"kind": "value", "title": title, "unit": unit, "value": plain(value)}
+
+    def text(self, title: str, text: str) -> None:
+        """A sentence."""
+        self.found[title] = {"kind": "text", "title": title, "unit": "", "text": text}
+
+
+def plain(cell: Any) -> Any:
+    """A JSON value: numbers rounded to `DIGITS`, what is not finite as None."""
+    if isinstance(cell, bool | str) or cell is None:
+        return cell
+    if isinstance(cell, int | np.integer):
+        return int(cell)
+    number = float(cell)
+    return float(f"{number:.{DIGITS}g}") if np.isfinite(number) else None
+
+
+def numbers(values: Any) -> list[Any]:
+    """A flat list of JSON numbers."""
+    return [plain(value) for value in np.asarray(values, dtype=float).ravel()]

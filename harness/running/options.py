@@ -1,0 +1,93 @@
+"""What a session is asked to do, checked before anything is spent."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from .profile import Profile, profile_named
+from .streams import check_seed
+from .subjects import check_device
+
+FAIL_ON = ("unexpected", "refuted", "inconclusive", "invalid", "error", "never")
+DEFAULT_FAIL_ON = "unexpected,refuted,invalid,error"
+DEFAULT_STORE = ".claimbench/store"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Checked options of a session; the same for pytest, the command and a notebook."""
+
+    models: tuple[str, ...] = ()
+    base_model: str | None = None
+    report: Path | None = None
+    store: Path = Path(DEFAULT_STORE)
+    profile: Profile = profile_named("standard")
+    seed: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+    with_controls: bool = False
+    fail_on: frozenset[str] = frozenset(DEFAULT_FAIL_ON.split(","))
+
+
+def checked(
+    *,
+    models: Sequence[str] = (),
+    base_model: str | None = None,
+    report: str | os.PathLike[str] | None = None,
+    store: str | os.PathLike[str] | None = None,
+    profile: str = "standard",
+    seed: int | str = 0,
+    device: str = "cpu",
+    dtype: str = "float32",
+    with_controls: bool = False,
+    fail_on: str = DEFAULT_FAIL_ON,
+) -> Options:
+    """Options from what a user wrote; UsageError with one line that names the fix."""
+    try:
+        root = check_seed(int(seed))
+    except ValueError:
+        raise UsageError(f"--seed {seed!r} is no whole number") from None
+    check_device(device, dtype)
+    return Options(
+        models=tuple(models),
+        base_model=base_model,
+        report=_writable(report),
+        store=Path(store or os.environ.get("CLAIMBENCH_STORE") or DEFAULT_STORE),
+        profile=profile_named(profile),
+        seed=root,
+        device=device,
+        dtype=dtype,
+        with_controls=with_controls,
+        fail_on=_fail_on(fail_on),
+    )
+
+
+def _fail_on(text: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in text.split(",") if part.strip())
+    for name in sorted(names):
+        if name not in FAIL_ON:
+            near = difflib.get_close_matches(name, FAIL_ON, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"--fail-on {name!r} is unknown: use a list of {', '.join(FAIL_ON)}{hint}")
+    if "never" in names and len(names) > 1:
+        raise UsageError("--fail-on never stands alone: leave the other words out")
+    return names - {"never"}
+
+
+def _writable(report: str | os.PathLike[str] | None) -> Path | None:
+    if report is None or str(report) == "":
+        return None
+    folder = Path(report)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"--report {folder} cannot be written ({error.strerror}): choose another folder") from None
+    return folder

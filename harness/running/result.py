@@ -1,0 +1,221 @@
+"""Results: what one item came to, as the document that reporting, notebooks and `results.json` share."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..verdict import Verdict
+from . import committed
+from .judging import Standing, effects_of, opposes
+from .measure import Replicate
+
+if TYPE_CHECKING:
+    from ..statistics import EffectSummary, Judgement
+    from .item import Item
+    from .session import Session
+
+
+def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], session: Session) -> dict[str, Any]:
+    """Assemble the result of an item; plain JSON values only."""
+    claim, options = item.claim, session.options
+    expected = committed.expected(item, options.profile.name)
+    bodies = [body for replicate in replicates for body in replicate.parts.values()]
+    control = item.control
+    verdict = standing.verdict
+    return {
+        "item": item.id,
+        "finding": claim.finding,
+        "claim": item.claim_id,
+        "title": session.title(claim),
+        "paper": claim.paper,
+        "subject": item.subject.name,
+        "subject_kind": item.subject.kind,
+        "control": control
+        and {
+            "name": control.name,
+            "kind": control.kind,
+            "expected": control.expected.value,
+            "ok": control_ok(control.expected, verdict, options.profile.name, item.subject.kind, control.on),
+        },
+        "subject_digest": session.digest_of(item, replicates),
+        "evidence": claim.evidence or session.subjects.evidence(item.subject),
+        "verdict": verdict.value,
+        "reason": standing.reason,
+        "effects": effect_docs(standing.judgement),
+        "replicates": [_replicate(replicate, item.subject.kind) for replicate in replicates],
+        "replicate_unit": item.subject.unit,
+        "n": standing.judgement.n if standing.judgement else 0,
+        "observations": merged(replicates, item.subject.unit),
+        "variants": _variants(item, standing),
+        "receipts": _receipts(bodies),
+        "preconditions": _preconditions(item, replicates),
+        "controls": [],  # filled in once every item of the claim is known
+        "sound": None,
+        "expected": expected,
+        "unexpected": is_unexpected(expected, verdict, control is not None, options.profile.name),
+        "documented": {"text": claim.documented.text, "value": claim.documented.value, "unit": claim.documented.unit},
+        "statement": claim.statement,
+        "protocol": claim.protocol,
+        "region_why": claim.why,
+        "recorded": session.recorded_of(item),
+        "calibration": None,
+        "lock": committed.lock_of(claim),
+        "design": _design(item, session),
+        "detectable": dict(standing.judgement.detectable) if standing.judgement and standing.judgement.detectable else None,
+        "needed": standing.judgement.needed if standing.judgement else None,
+        "seconds": round(sum(body["seconds"] for body in bodies), 3),
+        "forward_passes": int(sum(body["forward_passes"] for body in bodies)),
+        "peak_memory_mb": max((body["peak_memory_mb"] for body in bodies), default=0.0),
+        "code_digest": session.measurer._digest([claim.function]),
+        "profile": options.profile.name,
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "rerun": session.rerun_line(item),
+    }
+
+
+def control_ok(expected: Verdict, verdict: Verdict, profile: str, kind: str, on: str | None) -> bool | None:
+    """Whether a control did its work; None where nothing can be said.
+
+    Nothing can be said of an inconclusive control in smoke, nor of a step control on a given model to which the claim
+    itself does not apply.
+    """
+    if verdict is expected:
+        return True
+    if verdict is Verdict.INCONCLUSIVE and profile == "smoke":
+        return None
+    if verdict is Verdict.NOT_APPLICABLE and kind == "model" and on is None:
+        return None
+    return False
+
+
+def is_unexpected(expected: Mapping[str, str] | None, verdict: Verdict, is_control: bool, profile: str) -> bool:
+    """Whether a verdict differs from the committed one; without a commitment nothing is unexpected."""
+    return not is_control and expected is not None and expected["verdict"] != verdict.value
+
+
+def effect_docs(judgement: Judgement | None) -> list[dict[str, Any]]:
+    """The judged effects with interval and region."""
+    return [_effect(summary) for summary in judgement.effects] if judgement and judgement.n else []
+
+
+def _effect(summary: EffectSummary) -> dict[str, Any]:
+    return {
+        "name": summary.name,
+        "estimate": finite(summary.estimate),
+        "low": finite(summary.low),
+        "high": finite(summary.high),
+        "level": summary.level,
+        "unit": summary.unit,
+        "region": {**summary.region.to_json(), "text": str(summary.region)},
+        "method": summary.method,
+        "clipped": summary.clipped,
+        "t_low": finite(summary.t_low),
+        "t_high": finite(summary.t_high),
+    }
+
+
+def finite(number: float | None) -> float | None:
+    """A JSON number: an open end or NaN as None."""
+    return None if number is None or not math.isfinite(number) else float(number)
+
+
+def _replicate(replicate: Replicate, kind: str) -> dict[str, Any]:
+    body = replicate.parts.get("effect:", {})
+    effects = body.get("effects", {})
+    seed = replicate.index if kind == "family" else None
+    return {"index": replicate.index, "seed": seed, "effects": effects, "passed": replicate.passed}
+
+
+def _variants(item: Item, standing: Standing) -> list[dict[str, Any]]:
+    docs = []
+    for variant in item.claim.variants if not item.control else ():
+        found = standing.variants.get(variant.name)
+        agrees = not opposes(standing.judgement, found) if standing.judgement and found else None
+        docs.append({"name": variant.name, "binding": variant.binding, "effects": effect_docs(found), "agrees": agrees})
+    return docs
+
+
+def _preconditions(item: Item, replicates: Sequence[Replicate]) -> list[dict[str, Any]]:
+    docs = []
+    for requirement in item.claim.requires:
+        bodies = [r.parts[f"requires:{requirement.name}"] for r in replicates if f"requires:{requirement.name}" in r.parts]
+        values = sorted(body["value"] for body in bodies if body.get("value") is not None)
+        passed = [bool(body.get("passed")) for body in bodies]
+        # On a family the typical seed is shown, with how many pass; a given model has one value.
+        value = values[len(values) // 2] if values else None
+        share = f" ({sum(passed)} of {len(passed)} seeds pass)" if item.subject.kind == "family" and passed else ""
+        docs.append(
+            {
+                "name": requirement.name,
+                "need": requirement.need + share,
+                "value": value,
+                "unit": requirement.unit,
+                "passed": all(passed) if passed else None,
+            }
+        )
+    return docs
+
+
+def _receipts(bodies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One line for each kind of intervention: how often, and the least it moved anything."""
+    merged_by: dict[str, dict[str, Any]] = {}
+    for body in bodies:
+        for receipt in body.get("receipts", []):
+            name = receipt["intervention"].partition(" (")
+            kind = f"{name[0].split(' ')[0]} heads ({name[2]}" if name[2] else name[0]
+            known = merged_by.get(kind)
+            count = int(receipt.get("count", 1))
+            if known is None:
+                merged_by[kind] = {**receipt, "intervention": kind, "count": count}
+                continue
+            known["count"] += count
+            known["fired"] += receipt["fired"]
+            known["wired"] = known["wired"] and receipt["wired"]
+            known["neutral"] = known["neutral"] and receipt["neutral"]
+            for moved in ("moved_activation", "moved_logits"):
+                known[moved] = min(known[moved], receipt[moved])
+    return list(merged_by.values())
+
+
+def merged(replicates: Sequence[Replicate], unit: str) -> dict[str, Any]:
+    """Observations for the reader: those of the first replicate, with the numbers of all replicates as a table beside."""
+    found: dict[str, Any] = {}
+    values: dict[str, tuple[str, list[list[Any]]]] = {}
+    for replicate in replicates:
+        for name, body in replicate.parts.items():
+            if name.startswith(("requires", "rerun", "variant")):
+                continue
+            for title, observation in body.get("observations", {}).items():
+                if observation["kind"] == "value":
+                    values.setdefault(title, (observation["unit"], []))[1].append([replicate.index, observation["value"]])
+                elif observation["kind"] == "curve" and title in found:
+                    _append_curve(found[title], observation, replicate.index, unit)
+                elif title not in found:
+                    found[title] = dict(observation)
+                    if observation["kind"] == "curve":
+                        found[title]["series"] = []
+                        _append_curve(found[title], observation, replicate.index, unit)
+                    elif len(replicates) > 1:
+                        found[title]["note"] = f"{unit} {replicate.index}"
+    for title, (measure, rows) in values.items():
+        found[title] = {"kind": "table", "title": title, "unit": measure, "columns": [unit, measure or "value"], "rows": rows}
+    return found
+
+
+def _append_curve(into: dict[str, Any], observation: Mapping[str, Any], index: int, unit: str) -> None:
+    if observation["x"] == into["x"]:
+        for series in observation["series"]:
+            into["series"].append({"name": f"{series['name']}, {unit} {index}", "y": series["y"]})
+
+
+def _design(item: Item, session: Session) -> dict[str, Any]:
+    design = session.design(item)
+    if item.subject.kind == "family":
+        return {"looks": list(design.looks)}  # type: ignore[union-attr]
+    return {"most": design.most}  # type: ignore[union-attr]
+
+
+__all__ = ["control_ok", "effect_docs", "effects_of", "is_unexpected", "merged", "result_of"]

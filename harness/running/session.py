@@ -1,0 +1,128 @@
+"""A session: options, subjects, store and measurer together; takes one item from nothing to its result."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..claim import Claim
+from ..paper import Paper, card_beside
+from ..verdict import Verdict
+from .item import Item
+from .judging import Standing, stand
+from .measure import Measurer, Replicate
+from .options import Options
+from .recorded import Recorded
+from .result import result_of
+from .store import Store
+from .subjects import Subjects
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..statistics import Prompts, Seeds
+    from ..subjects import LM
+
+Progress = Callable[[Item, int, int], None]
+
+
+class Session:
+    """Measures and judges items under one set of options.
+
+    Args:
+        options: checked options.
+        live: models that the caller already holds, by subject name (notebooks).
+    """
+
+    def __init__(self, options: Options, live: Mapping[str, LM] | None = None) -> None:
+        self.options = options
+        self.store = Store(options.store)
+        self.subjects = Subjects(options.device, options.dtype, live)
+        self.measurer = Measurer(self.store, self.subjects, options.seed)
+        self.recorded = Recorded(self.store, options)
+        self._papers: dict[Path, Paper | None] = {}
+
+    def run(self, item: Item, progress: Progress | None = None) -> dict[str, Any]:
+        """Measure what is missing of an item, in index order, until it is decided; its result."""
+        standing, replicates = self.replay(item)
+        while standing.wants > len(replicates):
+            if progress:
+                progress(item, len(replicates), standing.wants)
+            replicate = self.measurer.replicate(item, len(replicates))
+            assert replicate is not None
+            replicates.append(replicate)
+            standing = self.stand(item, replicates)
+        return self.result(item, standing, replicates)
+
+    def replay(self, item: Item) -> tuple[Standing, list[Replicate]]:
+        """Where an item stands on what the store holds, without measuring."""
+        replicates: list[Replicate] = []
+        standing = self.stand(item, replicates)
+        while standing.wants > len(replicates):
+            replicate = self.measurer.replicate(item, len(replicates), measure=False)
+            if replicate is None:
+                break
+            replicates.append(replicate)
+            standing = self.stand(item, replicates)
+        return standing, replicates
+
+    def stand(self, item: Item, replicates: Sequence[Replicate]) -> Standing:
+        """Judge an item on the replicates so far."""
+        return stand(item, replicates, self.design(item), self.subjects.seeds(item.subject))
+
+    def result(self, item: Item, standing: Standing, replicates: Sequence[Replicate]) -> dict[str, Any]:
+        """The result document of an item as it stands."""
+        disagreement = self.recorded.disagreement(item.subject)
+        if disagreement is not None:
+            standing = Standing(Verdict.INVALID, disagreement, len(replicates), standing.judgement, standing.variants)
+        return result_of(item, standing, replicates, self)
+
+    def design(self, item: Item) -> Seeds | Prompts:
+        """How the replicates of an item are looked at."""
+        return self.options.profile.design(item)
+
+    def paper(self, claim: Claim) -> Paper | None:
+        """The paper card beside a claim's file, None where there is none."""
+        from pathlib import Path
+
+        file = Path(claim.file)
+        if file not in self._papers:
+            self._papers[file] = card_beside(file)
+        return self._papers[file]
+
+    def title(self, claim: Claim) -> str:
+        """The finding's title from its paper card, or the claim's statement."""
+        paper = self.paper(claim)
+        for finding in paper.findings if paper else ():
+            if finding.id == claim.finding:
+                return finding.title
+        return claim.statement
+
+    def digest_of(self, item: Item, replicates: Sequence[Replicate]) -> str | None:
+        """Digest of what was measured: the model's, or one over the digests of the seeds used."""
+        if not replicates:
+            return None
+        from .store import key_of
+
+        if item.subject.kind == "model":
+            return self.subjects.digest(item.subject, 0)
+        return key_of({"seeds": [self.subjects.digest(item.subject, r.index) for r in replicates]})
+
+    def recorded_of(self, item: Item) -> dict[str, Any] | None:
+        """Whether recorded weights were read, and whether the retrained seed agreed."""
+        return self.recorded.document(item.subject)
+
+    def rerun_line(self, item: Item) -> str:
+        """One line that reproduces exactly this result."""
+        options = self.options
+        words = ["pytest", item.id, "--profile", options.profile.name, "--seed", str(options.seed)]
+        if item.subject.kind == "model" and not (item.control and item.control.on):
+            words += ["--model", item.subject.path or item.subject.name]
+        if item.control is not None:
+            words.append("--with-controls")
+        if options.dtype != "float32":
+            words += ["--dtype", options.dtype]
+        if options.device != "cpu":
+            words += ["--device", options.device]
+        return shlex.join(words)

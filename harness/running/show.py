@@ -1,0 +1,43 @@
+"""One finding in words: statement, claims, regions, controls and committed verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..claim import Claim
+from ..paper import find_finding, read_cards
+from . import committed
+from .collecting import claims_root, load_all_organisms, load_claims
+
+
+def show(finding: str) -> str:
+    """The text of `claimbench show`; UsageError names the nearest ids of an unknown finding."""
+    papers = read_cards([claims_root()])
+    paper, found = find_finding(papers, finding)
+    lines = [
+        f"{found.id}: {found.title}",
+        f"  {found.statement}",
+        f"  {paper.authors} ({paper.year}). {paper.title}. {paper.identifier}",
+    ]
+    if found.reason:
+        return "\n".join([*lines, f"  {found.reason}"])
+    load_all_organisms([], Path.cwd())
+    for identity, claim in load_claims([paper.folder], claims_root().parent).items():
+        if claim.finding == finding:
+            lines += _claim_lines(identity, claim)
+    return "\n".join(lines)
+
+
+def _claim_lines(identity: str, claim: Claim) -> list[str]:
+    lines = ["", identity, f"  estimates: {claim.statement}", f"  protocol: {claim.protocol}"]
+    lines += [f"  holds: {name} {region}" for name, region in claim.holds.items()]
+    lines += [f"  why: {claim.why}", f"  documented: {claim.documented.text}"]
+    lines += [f"  needs: {requirement.need}" for requirement in claim.requires]
+    lines += [f"  {control.kind} control: {control.name} -> {control.expected}" for control in claim.controls]
+    lines += [f"  variant: {v.name}{' (binding)' if v.binding else ''}" for v in claim.variants]
+    lines.append(f"  subjects: {', '.join(claim.on.organisms)}{', any causal language model' if claim.on.model else ''}")
+    if (lock := committed.lock_of(claim)) is not None:
+        lines.append(f"  locked: {lock['date']} ({lock['hash']})")
+    for subject, entry in committed.read(committed.folder_of(claim), committed.EXPECTED).get(claim.name, {}).items():
+        lines += [f"  expected on {subject}, {p}: {e['verdict']} ({e['reason']})" for p, e in entry.items()]
+    return lines

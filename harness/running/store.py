@@ -1,0 +1,144 @@
+"""The store: one file a key, written aside and renamed, so that a kill at any moment loses nothing that was finished."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from ..errors import StoreError
+
+FORMAT = 1
+PATIENCE = 2.0  # seconds before a waiting process says whom it waits for
+
+
+def key_of(parts: Mapping[str, Any]) -> str:
+    """The key of a measurement: sha256 over its canonical JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+class Store:
+    """Measurements by key in a folder; several processes may share it.
+
+    Raises:
+        StoreError: when the folder cannot be used, an entry is corrupt, or a newer version wrote it.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        stamp = self.folder / "store.json"
+        try:
+            (self.folder / "entries").mkdir(parents=True, exist_ok=True)
+            (self.folder / "locks").mkdir(exist_ok=True)
+            if not stamp.exists():
+                _write(stamp, json.dumps({"format": FORMAT}))
+            found = json.loads(stamp.read_text())["format"]
+        except OSError as error:
+            raise StoreError(f"store {self.folder} cannot be used ({error.strerror}): choose another with --store") from None
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(f"{stamp} is corrupt: delete the folder {self.folder} or choose another with --store") from None
+        if found != FORMAT:
+            raise StoreError(
+                f"store {self.folder} has format {found!r}, this version reads {FORMAT}: "
+                "upgrade claimbench or choose another folder with --store"
+            )
+
+    def path(self, key: str) -> Path:
+        """Where the entry of a key lies."""
+        return self.folder / "entries" / key[:2] / f"{key}.json"
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The entry of a key, None when there is none."""
+        path = self.path(key)
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"cannot read {path} ({error.strerror})") from None
+        try:
+            entry = json.loads(text)
+            body: dict[str, Any] = entry["body"]
+            if entry["format"] > FORMAT:
+                raise StoreError(f"{path} was written by a newer version (format {entry['format']}): upgrade claimbench")
+            if entry["sha256"] != _digest(body):
+                raise ValueError
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(f"store entry {path} is corrupt: delete that file and run again") from None
+        return body
+
+    def put(self, key: str, body: dict[str, Any]) -> None:
+        """Write the entry of a key; readers see the old state or the whole new one."""
+        path = self.path(key)
+        text = json.dumps({"format": FORMAT, "sha256": _digest(body), "body": body}, allow_nan=False)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _write(path, text)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold a key while it is measured; whoever waits is told who holds it. Freed by the system if the holder dies."""
+        path = self.folder / "locks" / f"{key[:32]}.lock"
+        holder = path.with_suffix(".holder")
+        lock = filelock.FileLock(path)
+        try:
+            try:
+                lock.acquire(timeout=PATIENCE)
+            except filelock.Timeout:
+                print(f"waiting for store key {key[:12]}, held by {_holder(holder)}", file=sys.stderr, flush=True)
+                lock.acquire()
+        except OSError as error:
+            raise self._unwritable(error) from None
+        try:
+            with contextlib.suppress(OSError):
+                holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}")
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                holder.unlink(missing_ok=True)
+            lock.release()
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        fix = "free some space" if error.errno == errno.ENOSPC else "check its permissions"
+        return StoreError(
+            f"cannot write to store {self.folder} ({error.strerror}): {fix} or choose another with --store; "
+            "what was measured before stays measured"
+        )
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return "another process"
+
+
+def _digest(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

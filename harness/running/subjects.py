@@ -1,0 +1,106 @@
+"""Subjects of a session: families by seed, given models by path, each loaded once and only when something is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from .item import Subject
+
+if TYPE_CHECKING:
+    from ..subjects import LM
+
+
+class Subjects:
+    """Hands out subjects under fixed parameters.
+
+    Args:
+        device, dtype: as torch names them; "auto" for the dtype leaves a model's own.
+        live: models that the caller already holds, by subject name.
+    """
+
+    def __init__(self, device: str = "cpu", dtype: str = "float32", live: Mapping[str, LM] | None = None) -> None:
+        self.device = device
+        self.dtype = dtype
+        self._models: dict[str, LM] = dict(live or {})
+        self._digests: dict[tuple[str, int], str] = {}
+
+    def get(self, subject: Subject, index: int) -> LM:
+        """The network of a subject: seed `index` of a family, or the given model whatever the index."""
+        if subject.kind == "family":
+            from ..subjects.family import family
+
+            return family(subject.name).subject(index)
+        if subject.name not in self._models:
+            from ..subjects.loading import load_model
+
+            assert subject.path is not None
+            lm = load_model(subject.path, self.device, self.dtype)
+            lm.name = subject.name
+            self._models[subject.name] = lm
+        return self._models[subject.name]
+
+    def digest(self, subject: Subject, index: int) -> str:
+        """Identity of what is measured: weights and configuration."""
+        key = (subject.name, index if subject.kind == "family" else 0)
+        if key not in self._digests:
+            if subject.kind == "family":
+                from ..subjects.family import family
+
+                self._digests[key] = family(subject.name).digest(index)
+            else:
+                self._digests[key] = self.get(subject, 0).digest
+        return self._digests[key]
+
+    def siblings(self, subject: Subject, index: int) -> Iterator[LM] | None:
+        """Other seeds of the family, nearest first, each built when reached; None for a given model."""
+        if subject.kind != "family":
+            return None
+        from ..subjects.family import family
+
+        found = family(subject.name)
+        return (found.subject((index + step) % found.seeds) for step in range(1, found.seeds))
+
+    def parameters(self) -> dict[str, Any]:
+        """What a measurement depends on besides subject, code and seed."""
+        return {
+            "device": self.device.partition(":")[0],
+            "dtype": self.dtype,
+            "torch": version("torch").partition("+")[0],
+            "transformers": version("transformers"),
+        }
+
+    def evidence(self, subject: Subject) -> str:
+        """Evidence level that verdicts on the subject rest on."""
+        if subject.kind == "family":
+            from ..subjects.family import family
+
+            return family(subject.name).evidence
+        return "model"
+
+    def seeds(self, subject: Subject) -> int | None:
+        """How many seeds a family has; None for a given model."""
+        if subject.kind != "family":
+            return None
+        from ..subjects.family import family
+
+        return family(subject.name).seeds
+
+
+def check_device(device: str, dtype: str) -> None:
+    """Raise UsageError for a device or dtype that cannot be used here, before anything is measured."""
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device {device!r}: use cpu, cuda, cuda:N or mps")
+    if dtype not in ("float32", "bfloat16", "float16", "float64", "auto"):
+        raise UsageError(f"unknown dtype {dtype!r}: use float32, bfloat16, float16, float64 or auto")
+    if kind == "cpu":
+        return
+    import torch
+
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {device!r} was asked for, and this torch sees no CUDA device: use --device cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(f"device {device!r} was asked for, and this torch sees no MPS device: use --device cpu")
