@@ -58,7 +58,7 @@ def as_effects(raw: Any, regions: Mapping[str, Region]) -> dict[str, Value]:
     if isinstance(raw, Mapping):
         return _from_mapping(raw, regions)
     if len(regions) != 1:
-        raise EffectError(f"the claim judges {_names(regions)}, but its function returned {_shown(raw)}; return a dict by name")
+        raise EffectError(f"the claim judges {_names(regions)}, its function returned {_shown(raw)}; return a dict")
     ((name, region),) = regions.items()
     return {name: _value(name, raw, region)}
 
@@ -71,7 +71,7 @@ def _from_mapping(raw: Mapping[Any, Any], regions: Mapping[str, Region]) -> dict
             raise EffectError(f"unknown effect {name!r}{hint}; the claim judges {_names(regions)}")
     for name in regions:
         if name not in raw:
-            raise EffectError(f"effect {name!r} is missing; the function returned {_names(raw)}, the claim judges {_names(regions)}")
+            raise EffectError(f"effect {name!r} is missing; the claim judges {_names(regions)}, found {_names(raw)}")
     return {name: _value(name, raw[name], region) for name, region in regions.items()}
 
 
@@ -100,7 +100,7 @@ def _number(name: str, raw: Any, region: Region) -> float:
     if getattr(raw, "ndim", None) == 0 and hasattr(raw, "item"):  # numpy scalars and zero-dimensional tensors
         raw = raw.item()
     if isinstance(raw, bool) and region.of != "rate":
-        raise EffectError(f"effect {name!r} is {raw}, a yes or no; only a rate is counted, this effect is in {region.unit!r}")
+        raise EffectError(f"effect {name!r} is {raw}, but only a rate takes yes or no; it is judged against {region}")
     if not isinstance(raw, Real):
         raise EffectError(f"effect {name!r} must be a number, found {_shown(raw)}")
     return float(raw)
@@ -109,14 +109,18 @@ def _number(name: str, raw: Any, region: Region) -> float:
 def _check_domain(name: str, value: Value, region: Region) -> None:
     if region.of == "rate":
         if value.low not in (0.0, 1.0) or value.high not in (0.0, 1.0):
-            raise EffectError(f"effect {name!r} is a rate: each replicate is 0 or 1, found {value.low:g} to {value.high:g}")
+            raise EffectError(f"effect {name!r} is a rate: a replicate is 0 or 1, found {_range(value)}")
         return
-    bottom, top = (0.0 if region.scale != "linear" else -math.inf), (1.0 if region.scale == "logit" else math.inf)
-    outside = value.low < bottom or value.high > top
-    if outside or (value.point and region.scale != "linear" and value.low in (bottom, top)):
+    bottom, top = region.domain
+    if value.low < bottom or value.high > top or (value.point and value.low in (bottom, top)):
         raise EffectError(
-            f"effect {name!r} is judged on the {region.scale} scale, {bottom:g} to {top:g}, found {value.low:g} to {value.high:g}"
+            f"effect {name!r} is judged on the {region.scale} scale,"
+            f" so it lies between {bottom:g} and {top:g}, found {_range(value)}"
         )
+
+
+def _range(value: Value) -> str:
+    return f"{value.low:g}" if value.point else f"{value.low:g} to {value.high:g}"
 
 
 def _names(names: Mapping[Any, Any]) -> str:

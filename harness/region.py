@@ -55,8 +55,8 @@ class Region:
 
     `of` says what is judged: the typical effect (the median over seeds, the mean over prompt batches) or the rate at
     which replicates show an event. On the scales `log` and `logit` edges and effects are given in natural units and
-    judged after the transformation. An empty region, one without any edge, an edge outside the scale's domain or an
-    unknown unit raises `DeclarationError`.
+    judged after the transformation. An empty region, one without any edge (it could not fail), an edge outside the
+    scale's domain (of a rate: 0 and 1 too, no data could fail them) or an unknown unit raises `DeclarationError`.
     """
 
     low: float
@@ -79,32 +79,39 @@ class Region:
                 raise DeclarationError(f"the {name} edge of a region must be a number, found {edge!r}")
             object.__setattr__(self, name, float(edge))
         if not self.low < self.high:
-            raise DeclarationError(f"empty region: {self.low:g} is not below {self.high:g}; give the smaller edge first")
+            raise DeclarationError(f"empty region: {self.low:g} is not below {self.high:g}; give the smaller first")
         if math.isinf(self.low) and math.isinf(self.high):
             raise DeclarationError("a region without any edge holds whatever is measured; give at least one edge")
         self._check_domain()
 
     def _check_domain(self) -> None:
-        least, most = _DOMAIN[self.scale]
+        least, most = self.domain
         if self.of == "rate":
             if self.scale != "linear" or self.unit != "rate":
-                raise DeclarationError("a rate is judged on the linear scale in the unit 'rate'; use rate_above or rate_below")
-            if self.low >= 1 or self.high <= 0:
-                raise DeclarationError(f"no rate lies in {self.low:g} to {self.high:g}; a rate is between 0 and 1")
-            return
-        for edge in (self.low, self.high):
-            if math.isfinite(edge) and not least < edge < most:
-                raise DeclarationError(f"edge {edge:g} is outside the {self.scale} scale, {least:g} to {most:g}")
+                raise DeclarationError(
+                    "a rate has the unit 'rate' and the linear scale; use rate_above or rate_below,"
+                    f" found {self.unit!r} and {self.scale!r}"
+                )
+            least, most = 0.0, 1.0
+        for edge in self.edges:
+            if not least < edge < most:
+                what = "a rate" if self.of == "rate" else f"the {self.scale} scale"
+                raise DeclarationError(f"edge {edge:g}: an edge of {what} must lie between {least:g} and {most:g}")
 
     def contains(self, low: float, high: float) -> bool:
-        """Whether the interval from `low` to `high` lies strictly inside; an open end fits only where there is no edge."""
+        """Whether the interval from `low` to `high` lies strictly inside; an open end fits where there is no edge."""
         above_low = math.isinf(self.low) or low > self.low
         below_high = math.isinf(self.high) or high < self.high
         return above_low and below_high
 
     def disjoint(self, low: float, high: float) -> bool:
-        """Whether the interval from `low` to `high` has no point inside; touching an edge is outside, edges are open."""
+        """Whether the interval from `low` to `high` has no point inside; an edge is itself outside."""
         return high <= self.low or low >= self.high
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """What an effect lies between on this scale: all numbers (linear), above 0 (log), 0 to 1 (logit)."""
+        return _DOMAIN[self.scale]
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -124,8 +131,8 @@ class Region:
         if self.scale == "linear":
             return y
         if self.scale == "log":
-            return math.exp(min(y, 709.0)) if y < math.inf else math.inf
-        return 1.0 / (1.0 + math.exp(-y)) if y >= 0 else (math.exp(y) / (1.0 + math.exp(y)) if y > -math.inf else 0.0)
+            return math.exp(y) if y < 709 else math.inf  # beyond, the exponential overflows
+        return 1 / (1 + math.exp(-y)) if y > -709 else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: `low`, `high` (an absent edge is null), `unit`, `of`, `scale` and `text`."""

@@ -25,11 +25,6 @@ class Verdict(StrEnum):
         """One plain sentence for the reader of a report."""
         return _MEANINGS[self]
 
-    @property
-    def judged(self) -> bool:
-        """Whether this verdict was read off an interval; only SUPPORTED and REFUTED are evidence."""
-        return self in (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.INCONCLUSIVE)
-
 
 _LETTERS = {
     Verdict.SUPPORTED: "S",
@@ -41,10 +36,10 @@ _LETTERS = {
 }
 
 _MEANINGS = {
-    Verdict.SUPPORTED: "The interval of the typical effect lies inside the region: the finding holds on this subject.",
-    Verdict.REFUTED: "The interval of the typical effect lies outside the region: the finding does not hold on this subject.",
-    Verdict.INCONCLUSIVE: "The interval reaches over an edge of the region, or there are too few replicates: nothing is decided.",
+    Verdict.SUPPORTED: "The interval of the typical effect lies inside the region: the finding holds here.",
+    Verdict.REFUTED: "The interval of the typical effect lies outside the region: the finding does not hold here.",
+    Verdict.INCONCLUSIVE: "The interval lies across an edge of the region, or replicates are too few: undecided.",
     Verdict.INVALID: "The measurement cannot be trusted: an intervention did not happen, or a rerun differs.",
-    Verdict.NOT_APPLICABLE: "The finding says nothing about this subject: it lacks what is needed or does not do the task.",
+    Verdict.NOT_APPLICABLE: "The finding says nothing here: the subject lacks what is needed or does not do the task.",
     Verdict.ERROR: "The code raised an error: nothing was measured.",
 }

@@ -3,6 +3,6 @@
 from .designs import Design, Prompts, Seeds, next_look
 from .judge import judge
 from .summary import EffectSummary, Judgement
-from .variants import agrees, bind
+from .variants import agrees
 
-__all__ = ["Design", "EffectSummary", "Judgement", "Prompts", "Seeds", "agrees", "bind", "judge", "next_look"]
+__all__ = ["Design", "EffectSummary", "Judgement", "Prompts", "Seeds", "agrees", "judge", "next_look"]

@@ -1,10 +1,15 @@
-"""A confidence sequence for the mean of bounded values, by betting (Waudby-Smith and Ramdas 2024, JRSS B 86:1).
+"""A confidence sequence for the mean of values in [0, 1], by betting (Waudby-Smith and Ramdas 2024, JRSS B 86:1).
 
-For each candidate mean m a gambler bets that the mean is larger: capital K(m) = prod(1 + bet_i (x_i - m)). If m is the
-mean the capital is a nonnegative martingale whatever the distribution, so it ever reaches 1/error with probability at
-most `error` (Ville), however often one looks. The lower limit is the smallest m whose capital never has. The bet of a
-step depends on earlier values only (predictable plug-in) and is capped at 1/(2 m); the capital falls in m, so a
-verdict needs its value at the region's edges only, and limits are found by bisection (to 1e-12, on the safe side).
+For a candidate mean m a gambler who stakes the share c of the capital on "the mean is larger" multiplies it by
+1 + c (x / m - 1) at every value x. If m is the mean the capital is a nonnegative martingale, whatever the distribution,
+so it ever reaches 1/error with probability at most `error` (Ville), however often one looks. A mixture of gamblers is
+one too; the stakes below cover small and large distances in units of the spread, so no bet needs tuning to the data
+(a discrete form of Cover's universal portfolio; Orabona and Jun 2024), and the capital after n values does not depend
+on their order. Against the paper's predictable plug-in bets this sequence is 0.7 to 1.08 times as wide at 10 to 1,000
+values and stops after 0.4 to 0.9 times as many (tests/statistics/test_betting.py).
+
+The capital falls as m rises. So a verdict needs it at the region's edges only, exactly, and a limit of the interval is
+found by bisection, rounded outwards.
 """
 
 from __future__ import annotations
@@ -16,24 +21,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: A bet risks at most this share of the capital.
-RISK = 0.5
+#: Shares of the capital that the gamblers stake; the small ones serve many values, the large ones a narrow spread.
+STAKES = np.array([0.04, 0.08, 0.16, 0.28, 0.42, 0.58, 0.74, 0.88, 0.97])
+#: What each gambler starts with, adding up to one.
+WEIGHTS = np.array([0.5, 0.5, 1, 1, 1, 1, 1, 2, 4]) / 12.0
+#: Limits are found to this part of the range.
+TOLERANCE = 1e-10
 
 
-def bets(x: Array, error: float) -> Array:
-    """The predictable plug-in bets for values in [0, 1], shape [n]; bet i depends on x[:i] only."""
-    n = len(x)
-    count = np.arange(1, n + 1)
-    mean = (0.5 + np.cumsum(x)) / (count + 1)
-    variance = (0.25 + np.cumsum((x - mean) ** 2)) / (count + 1)
-    before = np.concatenate(([0.25], variance[:-1]))
-    return np.asarray(np.sqrt(2 * math.log(1 / error) / (before * count * np.log(count + 1))))
-
-
-def log_capital(x: Array, m: float, bet: Array) -> Array:
-    """The log capital after each value, of betting that the mean of x (in [0, 1]) is above m; shape [n]."""
-    capped = np.minimum(bet, RISK / m) if m > 0 else bet
-    return np.cumsum(np.log1p(capped * (x - m)))
+def log_capital(x: Array, m: float) -> Array:
+    """The log capital after each value of x (in [0, 1]), betting that the mean is above m (0 < m < 1); shape [n]."""
+    paths = np.cumsum(np.log1p(STAKES[:, None] * (x / m - 1)), axis=1)
+    return np.asarray(np.logaddexp.reduce(paths + np.log(WEIGHTS)[:, None], axis=0))
 
 
 def first_crossing(path: Array, error: float, least: int) -> float:
@@ -43,15 +42,15 @@ def first_crossing(path: Array, error: float, least: int) -> float:
 
 
 def lower_limit(x: Array, error: float) -> float:
-    """The lower limit of the running intersection after all of x, values in [0, 1]; 0 when nothing is excluded."""
-    if not len(x):
-        return 0.0
-    bet = bets(x, error)
-    excluded, open_ = 0.0, 1.0
-    while open_ - excluded > 1e-12:
-        m = (excluded + open_) / 2
-        if log_capital(x, m, bet).max() >= -math.log(error):
+    """The lower limit of the running intersection after all of x; every mean below it has been excluded at some time.
+
+    0 when nothing is excluded.
+    """
+    excluded, left = 0.0, 1.0
+    while len(x) and left - excluded > TOLERANCE:
+        m = (excluded + left) / 2
+        if log_capital(x, m).max() >= -math.log(error):
             excluded = m
         else:
-            open_ = m
+            left = m
     return excluded

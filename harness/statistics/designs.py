@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,27 +15,30 @@ from .order_statistics import error_over_looks, miss, rank_for
 LEVEL = 0.95
 #: Fewer seeds than this are shown but never decide.
 FEWEST_SEEDS = 6
+#: The numbers of seeds at which they are judged.
+SCHEDULE = (6, 11)
 
 
 @dataclass(frozen=True)
 class Seeds:
     """Replicates are seeds; the median effect is judged at fixed looks (numbers of seeds), by default at 6, then 11.
 
-    Looks that do not increase, or that together exceed the error of 2.5 % on a side, raise `DeclarationError`.
+    A cheaper profile may stop early, `Seeds((6,))`; it judges as the whole schedule does up to there. Looks that do not
+    increase, or that together exceed the error of 2.5 % on a side, raise `DeclarationError`.
     """
 
-    looks: tuple[int, ...] = (6, 11)
+    looks: tuple[int, ...] = SCHEDULE
 
     def __post_init__(self) -> None:
         looks = tuple(self.looks)
         object.__setattr__(self, "looks", looks)
-        if not looks or looks[0] < 1 or any(a >= b for a, b in zip(looks, looks[1:], strict=False)):
+        if not looks or looks[0] < 1 or any(a >= b for a, b in itertools.pairwise(looks)):
             raise DeclarationError(f"looks must be increasing numbers of seeds, such as (6, 11), found {looks}")
         error = error_over_looks(looks, LEVEL)
         if error > (1 - LEVEL) / 2:
             raise DeclarationError(
-                f"looks at {looks} would support a false finding {error:.1%} of the time, allowed is {(1 - LEVEL) / 2:.1%};"
-                " use fewer looks, such as (6, 11)"
+                f"looks at {looks} would support a false finding {error:.1%} of the time, allowed is"
+                f" {(1 - LEVEL) / 2:.1%}; use fewer looks, such as (6, 11)"
             )
 
     @property
@@ -42,12 +46,18 @@ class Seeds:
         """The largest number of seeds that is ever used."""
         return self.looks[-1]
 
-    def error_at(self, look: int) -> float:
-        """The one-sided error a rate may spend at `look`: 2.5 % shared between looks as the median's ranks share it.
+    @property
+    def schedule(self) -> tuple[int, ...]:
+        """The whole schedule these looks belong to."""
+        return SCHEDULE if self.looks == SCHEDULE[: len(self.looks)] else self.looks
 
-        An interval with 2.5 % a side at every look would support at an edge up to 4 % of the time over both looks.
+    def error_at(self, look: int) -> float:
+        """The one-sided error a rate spends at `look`: 2.5 % shared between the looks as the median's ranks share it.
+
+        With 2.5 % at every look a rate would be supported on the edge up to 3.5 % of the time (at an edge of 0.78).
+        A look that is not one of the schedule gets 2.5 %; it is shown and does not decide.
         """
-        spends = {n: miss(n, rank_for(n, LEVEL)) for n in self.looks if n >= FEWEST_SEEDS}
+        spends = {n: miss(n, rank_for(n, LEVEL)) for n in self.schedule if n >= FEWEST_SEEDS}
         if look not in spends:
             return (1 - LEVEL) / 2
         return (1 - LEVEL) / 2 * spends[look] / sum(spends.values())
@@ -82,7 +92,7 @@ class Prompts:
         for edge in region.edges:
             if not -bound < region.forward(edge) < bound:
                 raise DeclarationError(
-                    f"effect {name!r} is clipped at ±{bound:g}, which its region ({region}) reaches; choose a larger bound"
+                    f"effect {name!r} is clipped at ±{bound:g}, its region is {region}; give a bound beyond every edge"
                 )
         return -bound, bound
 

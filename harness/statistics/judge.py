@@ -41,5 +41,5 @@ def _ends(name: str, replicates: Sequence[Mapping[str, Value]]) -> tuple[Array, 
     try:
         values = [replicate[name] for replicate in replicates]
     except KeyError:
-        raise EffectError(f"a replicate has no effect {name!r}; every replicate must give every judged effect") from None
+        raise EffectError(f"a replicate has no effect {name!r}; each must give every judged effect") from None
     return np.array([v.low for v in values], dtype=np.float64), np.array([v.high for v in values], dtype=np.float64)

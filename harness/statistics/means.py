@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..region import Region
-
 if TYPE_CHECKING:
     from scipy import special
 else:
@@ -24,13 +22,12 @@ def _quantile(freedom: int, level: float) -> float:
 
 
 def t_interval(
-    lows: NDArray[np.float64], highs: NDArray[np.float64], region: Region, level: float
-) -> tuple[float | None, float | None]:
-    """Student's interval of the mean on the region's scale, of the middles; (None, None) below two or with open ends."""
+    lows: NDArray[np.float64], highs: NDArray[np.float64], level: float
+) -> tuple[float, float] | tuple[None, None]:
+    """Student's interval of the mean of the middles; (None, None) below two values or with open ends."""
     n = len(lows)
-    middles = np.array([region.forward(float(x)) for x in (lows + highs) / 2])
-    if n < 2 or not np.isfinite(middles).all():
+    if n < 2 or not (np.isfinite(lows).all() and np.isfinite(highs).all()):
         return None, None
-    mean = float(middles.mean())
-    margin = _quantile(n - 1, level) * float(middles.std(ddof=1)) / n**0.5
-    return region.backward(mean - margin), region.backward(mean + margin)
+    middles = (lows + highs) / 2
+    mean, margin = float(middles.mean()), _quantile(n - 1, level) * float(middles.std(ddof=1)) / n**0.5
+    return mean - margin, mean + margin

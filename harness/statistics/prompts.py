@@ -21,92 +21,102 @@ Ends = Mapping[str, tuple[Array, Array]]
 ERROR = (1 - LEVEL) / 2
 
 
+def judge_prompts(ends: Ends, regions: Mapping[str, Region], design: Prompts, have: int) -> Judgement:
+    """The verdict at the first of `have` replicates that decides, else after all of them."""
+    sequences = [_Sequence.of(name, region, ends[name], design) for name, region in regions.items()]
+    inside = [path for sequence in sequences for path in sequence.supporting()]  # all of these bets must be won
+    outside = [path for sequence in sequences for path in sequence.refuting()]  # one of these
+    stricter = ERROR / len(sequences)
+    supported = max(betting.first_crossing(path, ERROR, design.least) for path in inside)
+    refuted = min(betting.first_crossing(path, stricter, design.least) for path in outside)
+    when = min(supported, refuted)
+    n = int(min(when, have))
+    effects = tuple(sequence.summary(n) for sequence in sequences)
+    reason = "; ".join(_sentence(e, n, len(effects) > 1) for e in effects)
+    if when <= have:
+        # both at once (possible at `least` only) means that the data contradict themselves: never a pass
+        verdict = Verdict.REFUTED if refuted <= supported else Verdict.SUPPORTED
+        return Judgement(verdict, reason, effects, n, decided=True)
+    left = design.most - have
+    detectable = {e.name: max(e.estimate - e.low, e.high - e.estimate) for e in effects if e.estimate is not None}
+    if not left:
+        reason += "; the schedule is exhausted"
+        return Judgement(Verdict.INCONCLUSIVE, reason, effects, n, True, detectable or None, None)
+    more = min(max(_more(path, ERROR) for path in inside), min(_more(path, stricter) for path in outside))
+    needed = max(1, math.ceil(min(more, left)))
+    reason += f"; about {needed} of at most {count(left, 'more prompt batch')} may decide"
+    return Judgement(Verdict.INCONCLUSIVE, reason, effects, n, False, detectable or None, needed)
+
+
+def _more(path: Array, error: float) -> float:
+    """How many further replicates win this bet if its log capital goes on growing as it did so far."""
+    growth = float(path[-1]) / len(path) if len(path) else 0.0
+    return max(0.0, -math.log(error) - float(path[-1])) / growth if growth > 0 else math.inf
+
+
+def _sentence(e: EffectSummary, n: int, named: bool) -> str:
+    return sentence(e, "rate" if e.region.of == "rate" else "mean", count(n, "prompt batch"), named)
+
+
 @dataclass(frozen=True)
 class _Sequence:
-    """One effect on [0, 1]: lower ends `up` bet that the mean is larger, reflected upper ends `down` that it is smaller."""
+    """One effect, moved to [0, 1]: `up` holds the lower ends, `down` the upper ends reflected (1 - x)."""
 
     name: str
     region: Region
     bottom: float
     top: float
+    lows: Array
+    highs: Array
     up: Array
     down: Array
-    clipped: float | None
 
-    def unit(self, edge: float) -> float:
-        return (self.region.forward(edge) - self.bottom) / (self.top - self.bottom)
+    @classmethod
+    def of(cls, name: str, region: Region, ends: tuple[Array, Array], design: Prompts) -> _Sequence:
+        bottom, top = design.range_of(name, region)
+        lows, highs = (np.array([region.forward(float(x)) for x in end], dtype=np.float64) for end in ends)
+        up = (np.clip(lows, bottom, top) - bottom) / (top - bottom)
+        down = (top - np.clip(highs, bottom, top)) / (top - bottom)
+        return cls(name, region, bottom, top, lows, highs, up, down)
 
-    def above(self, edge: float, error: float, least: int) -> float:
-        """When the sequence has excluded that the mean is at or below `edge`; 0 for an absent edge."""
-        return self._crossing(self.up, self.unit(edge), error, least) if math.isfinite(edge) else float(least)
+    def above(self, edge: float) -> Array:
+        """The log capital of betting that the mean is above `edge`, after each replicate."""
+        return betting.log_capital(self.up, (self.region.forward(edge) - self.bottom) / (self.top - self.bottom))
 
-    def below(self, edge: float, error: float, least: int) -> float:
-        """When the sequence has excluded that the mean is at or above `edge`."""
-        return self._crossing(self.down, 1 - self.unit(edge), error, least) if math.isfinite(edge) else float(least)
+    def below(self, edge: float) -> Array:
+        """The log capital of betting that the mean is below `edge`, after each replicate."""
+        return betting.log_capital(self.down, (self.top - self.region.forward(edge)) / (self.top - self.bottom))
 
-    @staticmethod
-    def _crossing(x: Array, m: float, error: float, least: int) -> float:
-        if not 0 <= m <= 1:
-            return math.inf
-        return betting.first_crossing(betting.log_capital(x, m, betting.bets(x, ERROR)), error, least)
+    def supporting(self) -> list[Array]:
+        """The bets that are all won when the interval lies inside the region."""
+        low, high = self.region.low, self.region.high
+        return ([self.above(low)] if math.isfinite(low) else []) + ([self.below(high)] if math.isfinite(high) else [])
 
-    def supported(self, least: int) -> float:
-        return max(self.above(self.region.low, ERROR, least), self.below(self.region.high, ERROR, least))
+    def refuting(self) -> list[Array]:
+        """The bets of which one is won when the interval lies outside the region."""
+        low, high = self.region.low, self.region.high
+        return ([self.below(low)] if math.isfinite(low) else []) + ([self.above(high)] if math.isfinite(high) else [])
 
-    def refuted(self, least: int, k: int) -> float:
-        over = self.above(self.region.high, ERROR / k, least) if math.isfinite(self.region.high) else math.inf
-        under = self.below(self.region.low, ERROR / k, least) if math.isfinite(self.region.low) else math.inf
-        return min(over, under)
-
-    def summary(self, n: int, ends: tuple[Array, Array]) -> EffectSummary:
-        region, width = self.region, self.top - self.bottom
-        low = self.bottom + width * betting.lower_limit(self.up[:n], ERROR)
-        high = self.top - width * betting.lower_limit(self.down[:n], ERROR)
-        mean = self.bottom + width * float((self.up[:n] + 1 - self.down[:n]).mean() / 2) if n else None
-        t_low, t_high = t_interval(ends[0][:n], ends[1][:n], region, LEVEL) if region.of != "rate" else (None, None)
-        method = "betting confidence sequence" + (f", clipped at ±{self.top:g}" if region.of != "rate" else "")
+    def summary(self, n: int) -> EffectSummary:
+        """Estimate and running interval after n replicates."""
+        region, width, rate = self.region, self.top - self.bottom, self.region.of == "rate"
+        up, down = self.up[:n], self.down[:n]
+        low = self.bottom + width * betting.lower_limit(up, ERROR)
+        high = self.top - width * betting.lower_limit(down, ERROR)
+        mean = region.backward(self.bottom + width * float((up + 1 - down).mean() / 2)) if n else None
+        beyond = (self.lows[:n] < self.bottom) | (self.highs[:n] > self.top)
+        clipped = None if rate else float(beyond.mean()) if n else 0.0
+        t_low, t_high = (None, None) if rate else t_interval(self.lows[:n], self.highs[:n], LEVEL)
         return EffectSummary(
             self.name,
-            None if mean is None else region.backward(mean),
+            mean,
             region.backward(low),
             region.backward(high),
             LEVEL,
             region.unit,
             region,
-            method,
-            self.clipped,
-            t_low,
-            t_high,
+            "betting confidence sequence" + ("" if rate else f", clipped at ±{self.top:g}"),
+            clipped,
+            None if t_low is None else region.backward(t_low),
+            None if t_high is None else region.backward(t_high),
         )
-
-
-def _sequence(name: str, region: Region, ends: tuple[Array, Array], design: Prompts) -> _Sequence:
-    bottom, top = design.range_of(name, region)
-    lows, highs = (np.array([region.forward(float(x)) for x in end], dtype=np.float64) for end in ends)
-    beyond = (lows < bottom) | (highs > top)
-    clipped = None if region.of == "rate" else float(beyond.mean()) if len(lows) else 0.0
-    up = (np.clip(lows, bottom, top) - bottom) / (top - bottom)
-    down = (top - np.clip(highs, bottom, top)) / (top - bottom)
-    return _Sequence(name, region, bottom, top, up, down, clipped)
-
-
-def judge_prompts(ends: Ends, regions: Mapping[str, Region], design: Prompts, have: int) -> Judgement:
-    """The verdict at the first replicate that decides, else after all of them."""
-    sequences = [_sequence(name, region, ends[name], design) for name, region in regions.items()]
-    supported = max(s.supported(design.least) for s in sequences)
-    refuted = min(s.refuted(design.least, len(sequences)) for s in sequences)
-    when = min(supported, refuted)
-    n = int(when) if when <= have else have
-    effects = tuple(s.summary(n, ends[s.name]) for s in sequences)
-    reason = "; ".join(
-        sentence(e, "rate" if e.region.of == "rate" else "mean", n, "prompt batch", len(effects) > 1) for e in effects
-    )
-    if when <= have:
-        verdict = Verdict.REFUTED if refuted <= supported else Verdict.SUPPORTED
-        return Judgement(verdict, reason, effects, n, decided=True)
-    left = design.most - have
-    reason += f"; at most {count(left, 'more prompt batch')} may decide" if left else "; the schedule is exhausted"
-    detectable = {
-        e.name: max(e.estimate - e.low, e.high - e.estimate) for e in effects if e.estimate is not None
-    }
-    return Judgement(Verdict.INCONCLUSIVE, reason, effects, n, not left, detectable or None, left or None)

@@ -26,5 +26,19 @@ def upper_limit(events: int, n: int, error: float) -> float:
 
 
 def interval(surely: int, perhaps: int, n: int, error: float) -> tuple[float, float]:
-    """Clopper-Pearson limits with `error` on each side; an event that is not known for sure counts against both ends."""
+    """Clopper-Pearson limits with `error` on each side, of n > 0 replicates.
+
+    `surely` counts the events known to have happened, `perhaps` also those that may have.
+    """
     return lower_limit(surely, n, error), upper_limit(perhaps, n, error)
+
+
+def nearest_deciding(edges: tuple[float, ...], n: int, error: float) -> float | None:
+    """The smallest distance from an edge at which an observed rate of n replicates decides; None where none does."""
+    distances = [
+        abs(events / n - edge)
+        for edge in edges
+        for events in range(n + 1)
+        if lower_limit(events, n, error) > edge or upper_limit(events, n, error) < edge
+    ]
+    return min(distances, default=None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from ..region import Region
 from ..verdict import Verdict
 from . import order_statistics, rates
@@ -12,9 +14,9 @@ from .betting import Array
 from .designs import FEWEST_SEEDS, LEVEL, Seeds
 from .means import t_interval
 from .summary import EffectSummary, Judgement
-from .wording import count, number, sentence
+from .wording import count, sentence
 
-#: Effects are computed in float32: no interval is narrower than this part of its own size or of its distance to an edge.
+#: No interval is narrower than this part of its own size, or of its distance to an edge: float32 has seven digits.
 RESOLUTION = 1e-6
 
 Ends = Mapping[str, tuple[Array, Array]]
@@ -27,56 +29,106 @@ def judge_seeds(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: 
         return _too_few(ends, regions, design, have)
     effects: tuple[EffectSummary, ...] = ()
     for look in looks:
-        effects = tuple(_summary(name, *ends[name], region, look, design.error_at(look)) for name, region in regions.items())
+        effects = _summaries(ends, regions, design, look)
         if all(e.region.contains(e.low, e.high) for e in effects):
-            return _decided(Verdict.SUPPORTED, effects, look)
-        refuting = tuple(e for e in effects if _refutes(e, *ends[e.name], look, design, len(regions)))
-        if refuting:
-            return _decided(Verdict.REFUTED, refuting, look, effects)
+            return Judgement(Verdict.SUPPORTED, _reason(effects, ends, look), effects, look, decided=True)
+        against = [e.name for e in effects if _refutes(e, *ends[e.name], look, design, len(effects))]
+        if against:
+            reason = _reason(effects, ends, look)
+            if len(effects) > 1:
+                reason = f"{' and '.join(against)} outside, also at the level for {len(effects)} effects; {reason}"
+            return Judgement(Verdict.REFUTED, reason, effects, look, decided=True)
     return _undecided(effects, ends, design, looks[-1], have)
 
 
-def _summary(name: str, lows: Array, highs: Array, region: Region, n: int, error: float) -> EffectSummary:
+def _undecided(effects: tuple[EffectSummary, ...], ends: Ends, design: Seeds, look: int, have: int) -> Judgement:
+    needed = design.most - have if have < design.most else None
+    ending = f"{count(needed, 'more seed')} may decide" if needed else "the schedule is exhausted"
+    found = {e.name: _detectable(e, look, design.error_at(look)) for e in effects}
+    detectable = {name: distance for name, distance in found.items() if distance is not None}
+    reason = f"{_reason(effects, ends, look)}; {ending}"
+    return Judgement(Verdict.INCONCLUSIVE, reason, effects, look, needed is None, detectable or None, needed)
+
+
+def _too_few(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: int) -> Judgement:
+    """Shown, never decided: the range of the seeds with the level it has."""
+    effects = _summaries(ends, regions, design, have)
+    first = next((look for look in design.looks if look >= FEWEST_SEEDS), None)
+    if first is None:
+        ending = f"fewer than {count(FEWEST_SEEDS, 'seed')} never decide, and this schedule has at most {design.most}"
+    else:
+        ending = f"fewer than {count(first, 'seed')} never decide, {count(first - have, 'more seed')} needed"
+    reason = f"{_reason(effects, ends, have) if have else 'nothing measured'}; {ending}"
+    decided, needed = have >= design.most, None if first is None else first - have
+    return Judgement(Verdict.INCONCLUSIVE, reason, effects, have, decided, None, needed)
+
+
+def _summaries(ends: Ends, regions: Mapping[str, Region], design: Seeds, n: int) -> tuple[EffectSummary, ...]:
+    return tuple(
+        _rate(name, *ends[name], region, n, design.error_at(n))
+        if region.of == "rate"
+        else _median(name, *ends[name], region, n)
+        for name, region in regions.items()
+    )
+
+
+def _rate(name: str, lows: Array, highs: Array, region: Region, n: int, error: float) -> EffectSummary:
+    surely, perhaps = int(lows[:n].sum()), int(highs[:n].sum())
+    low, high = rates.interval(surely, perhaps, n, error) if n else (0.0, 1.0)
+    share = (surely + perhaps) / 2 / n if n else None
+    level = 1 - 2 * error if n else 0.0
+    return EffectSummary(name, share, low, high, level, region.unit, region, "Clopper-Pearson interval")
+
+
+def _median(name: str, lows: Array, highs: Array, region: Region, n: int) -> EffectSummary:
     lows, highs = lows[:n], highs[:n]
-    if region.of == "rate":
-        surely, perhaps = int(lows.sum()), int(highs.sum())
-        low, high = rates.interval(surely, perhaps, n, error) if n else (0.0, 1.0)
-        share = (surely + perhaps) / 2 / n if n else None
-        return EffectSummary(name, share, low, high, 1 - 2 * error, region.unit, region, "Clopper-Pearson interval")
-    rank = order_statistics.rank_for(n, LEVEL)
-    shown = max(rank, 1)  # too few for the level: the range, with the level it has
-    low, high = order_statistics.interval(lows, highs, shown) if n else (-math.inf, math.inf)
-    low, high = _at_least_resolution(low, high, region)
-    method = f"order statistics {shown} and {n + 1 - shown} of {n}" if n else "no data"
-    level = 1 - 2 * order_statistics.miss(n, shown) if n else 0.0
-    t_low, t_high = t_interval(lows, highs, region, LEVEL)
-    median = order_statistics.median(lows, highs)
-    return EffectSummary(name, median, low, high, level, region.unit, region, method, None, t_low, t_high)
+    if not n:
+        return EffectSummary(name, None, -math.inf, math.inf, 0.0, region.unit, region, "nothing measured")
+    rank = order_statistics.rank_for(n, LEVEL) or 1  # too few for the level: the range, at the level it has
+    low, high = _resolved(*order_statistics.interval(lows, highs, rank), region)
+    t_low, t_high = t_interval(_on_scale(lows, region), _on_scale(highs, region), LEVEL)
+    return EffectSummary(
+        name,
+        order_statistics.median(lows, highs),
+        low,
+        high,
+        1 - 2 * order_statistics.miss(n, rank),
+        region.unit,
+        region,
+        f"order statistics {rank} and {n + 1 - rank} of {n}",
+        None,
+        None if t_low is None else region.backward(t_low),
+        None if t_high is None else region.backward(t_high),
+    )
 
 
-def _at_least_resolution(low: float, high: float, region: Region) -> tuple[float, float]:
-    """The interval, opened to the resolution of the arithmetic where ties made it narrower.
+def _on_scale(x: Array, region: Region) -> Array:
+    return x if region.scale == "linear" else np.array([region.forward(float(value)) for value in x])
 
-    Equal effects in all seeds are valid evidence (ties do not hurt order statistics), but no number is known exactly.
-    The resolution is relative, so a change of units changes nothing, and less than the distance to an edge, so it only
-    matters where an effect and an edge agree to six digits.
+
+def _resolved(low: float, high: float, region: Region) -> tuple[float, float]:
+    """The interval, opened to the resolution of the arithmetic where equal effects made it narrower.
+
+    Equal effects in all seeds are sound evidence (order statistics are exact under ties), but no number is known
+    without error. The resolution is relative, so a change of units changes nothing, and a small part of the distance
+    to the edge, so it decides only where effect and edge agree to six digits.
     """
     if math.isinf(low) or math.isinf(high):
         return low, high
-    middle = (low + high) / 2
+    middle = low + (high - low) / 2
     half = RESOLUTION * max(abs(middle), min(abs(middle - edge) for edge in region.edges))
     return min(low, middle - half), max(high, middle + half)
 
 
 def _refutes(e: EffectSummary, lows: Array, highs: Array, look: int, design: Seeds, k: int) -> bool:
-    """Whether the interval for refuting one of k effects, at level 1 - 0.05/k over all looks, is outside the region.
+    """Whether the interval that may refute one of k effects, at level 1 - 0.05/k over all looks, is outside its region.
 
-    With one effect that is the interval shown. With more, six seeds cannot reach the level: the last look decides, and
-    a rate spends its whole error there.
+    With one effect that is the interval shown. With more, six seeds cannot reach the level, so only the last look of
+    the schedule may refute, and a rate spends its whole error there.
     """
     if k == 1 or not e.region.disjoint(e.low, e.high):
         return e.region.disjoint(e.low, e.high)
-    if look != design.most:
+    if look != design.schedule[-1]:
         return False
     if e.region.of == "rate":
         surely, perhaps = int(lows[:look].sum()), int(highs[:look].sum())
@@ -84,51 +136,25 @@ def _refutes(e: EffectSummary, lows: Array, highs: Array, look: int, design: See
     rank = order_statistics.rank_for(look, 1 - (1 - LEVEL) / k)
     if not rank:
         return False
-    return e.region.disjoint(*_at_least_resolution(*order_statistics.interval(lows[:look], highs[:look], rank), e.region))
-
-
-def _decided(verdict: Verdict, said: tuple[EffectSummary, ...], n: int, effects: tuple[EffectSummary, ...] = ()) -> Judgement:
-    effects = effects or said
-    reason = "; ".join(_sentence(e, n, len(effects) > 1) for e in said)
-    return Judgement(verdict, reason, effects, n, decided=True)
-
-
-def _undecided(effects: tuple[EffectSummary, ...], ends: Ends, design: Seeds, look: int, have: int) -> Judgement:
-    needed = design.most - have if look < design.most else None
-    reason = "; ".join(_sentence(e, look, len(effects) > 1) for e in effects)
-    reason += f"; {count(needed, 'more seed')} may decide" if needed else "; the schedule is exhausted"
-    detectable = {e.name: d for e in effects if (d := _detectable(e, look, design.error_at(look))) is not None}
-    return Judgement(Verdict.INCONCLUSIVE, reason, effects, look, needed is None, detectable or None, needed)
-
-
-def _too_few(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: int) -> Judgement:
-    effects = tuple(_summary(name, *ends[name], region, have, design.error_at(have)) for name, region in regions.items())
-    first = next((look for look in design.looks if look >= FEWEST_SEEDS), None)
-    reason = f"{count(have, 'seed')}; fewer than {first or FEWEST_SEEDS} never decide"
-    reason += f", {first - have} more are needed" if first else f", and this profile has at most {design.most}"
-    if have:
-        reason += "; " + "; ".join(_sentence(e, have, len(effects) > 1) for e in effects)
-    return Judgement(Verdict.INCONCLUSIVE, reason, effects, have, first is None and have == design.most, None, first and first - have)
+    low, high = order_statistics.interval(lows[:look], highs[:look], rank)
+    return e.region.disjoint(*_resolved(low, high, e.region))
 
 
 def _detectable(e: EffectSummary, n: int, error: float) -> float | None:
-    """The distance from an edge beyond which this n and spread decide on either side; None where they never would."""
+    """The distance from an edge at which this n and spread decide on either side; None where they never do."""
     if e.region.of == "rate":
-        shares = [k / n for k in range(n + 1)]
-        deciding = [
-            abs(share - edge)
-            for edge in e.region.edges
-            for k, share in enumerate(shares)
-            if rates.lower_limit(k, n, error) > edge or rates.upper_limit(k, n, error) < edge
-        ]
-        return min(deciding, default=None)
+        return rates.nearest_deciding(e.region.edges, n, error)
     if e.estimate is None or math.isinf(e.low) or math.isinf(e.high):
         return None
     return max(e.estimate - e.low, e.high - e.estimate)
 
 
-def _sentence(e: EffectSummary, n: int, named: bool) -> str:
-    return sentence(e, "rate" if e.region.of == "rate" else "median", n, "seed", named)
+def _reason(effects: tuple[EffectSummary, ...], ends: Ends, n: int) -> str:
+    return "; ".join(_sentence(e, *ends[e.name], n, len(effects) > 1) for e in effects)
 
 
-__all__ = ["judge_seeds", "number"]
+def _sentence(e: EffectSummary, lows: Array, highs: Array, n: int, named: bool) -> str:
+    if e.region.of == "rate":
+        return sentence(e, "rate", count(n, "seed"), named)
+    equal = n > 1 and lows[:n].min() == highs[:n].max()
+    return sentence(e, "median", count(n, "seed") + (" (all equal, no spread)" if equal else ""), named)
