@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from claimbench.subjects.family import family, load_organisms
+
+ORGANISMS = Path(__file__).parents[1] / "fixtures" / "organisms"
+
+
+def constructed(name: str, seed: int = 0) -> Any:
+    """A shipped organism as a real subject."""
+    load_organisms([ORGANISMS])
+    return family(name).subject(seed)
+
 
 Rule = Callable[
     [np.ndarray, int], int | None
@@ -35,7 +46,7 @@ class FakeLM:
     batch_size: int = 5
     facts: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Any = None
-    model: Any = None
+    config: Any = None
     logits_of: Callable[[np.ndarray, frozenset], np.ndarray] | None = None
     removed: frozenset = frozenset()
     shape: tuple[int, int] | None = None

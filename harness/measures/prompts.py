@@ -226,7 +226,7 @@ def fit_lengths(lm: LM, lengths: tuple[int, int], extra: int, distinct: int | No
 
 def sliding_window(lm: LM) -> int | None:
     """The shortest attention window of any layer in tokens; None when every layer sees the whole context."""
-    config: Any = getattr(getattr(lm, "model", None), "config", None)
+    config: Any = getattr(lm, "config", None)
     window = getattr(config, "sliding_window", None)
     return int(window) if window and getattr(config, "use_sliding_window", True) else None
 

@@ -8,7 +8,7 @@ from claimbench.errors import InvalidMeasurement, UsageError
 from claimbench.measures import gains as g
 from claimbench.measures.prompts import Repeats, repeats, reversed_copies
 
-from measure_fakes import FakeLM, bag_loss, copying_loss, drift_loss
+from measure_fakes import FakeLM, bag_loss, constructed, copying_loss, drift_loss
 
 
 def prompts(lm: FakeLM, seed: int = 0, **options: object) -> Repeats:
@@ -78,3 +78,24 @@ def test_losses_that_are_not_finite_are_no_measurement() -> None:
     lm = FakeLM(loss=lambda row: np.where(np.arange(len(row) - 1) == 3, np.nan, 1.0))
     with pytest.raises(InvalidMeasurement, match="12 of"):
         g.order_gain(lm, prompts(lm))
+
+
+@pytest.mark.parametrize("source", ["frequent", "natural"])
+@pytest.mark.parametrize("bos", [True, False])
+def test_the_constructed_induction_head_carries_the_whole_gain(source: str, bos: bool) -> None:
+    lm = constructed("constructed-induction-head")
+    rows = repeats(lm, np.random.default_rng(1), n=24, source=source, bos=bos)
+    gain = g.order_gain(lm, rows)
+    assert gain > 4.0 and g.swap_gain(lm, rows) > 4.0 and g.copy_loss(lm, rows) < 0.6
+    for mode in ("resample", "mean", "zero"):
+        without = lm.without(lm.facts["induction_heads"], mode=mode, rng=np.random.default_rng(2))
+        assert abs(g.order_gain(without, rows)) < 0.1 * gain  # confident donors are wrong, not silent
+        other = lm.without(lm.facts["bystanders"][:3], mode=mode, rng=np.random.default_rng(2))
+        assert g.order_gain(other, rows) == pytest.approx(gain, rel=0.05)
+
+
+def test_the_constructed_reverse_copier_gains_backwards_only() -> None:
+    lm = constructed("constructed-reverse-head")
+    back = reversed_copies(lm, np.random.default_rng(1), n=16)
+    assert g.reverse_copy_loss(lm, back) < 0.2 and g.reverse_order_gain(lm, back) > 5.0
+    assert abs(g.order_gain(lm, repeats(lm, np.random.default_rng(1), n=16))) < 0.3

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from claimbench.errors import NotApplicable, UsageError
 from claimbench.measures import labels as lb
+from scipy.stats import spearmanr
 
-from measure_fakes import FakeLM, duplicate, induction, pointing, uniform
+from measure_fakes import FakeLM, constructed, duplicate, induction, pointing, uniform
 
 ITEMS, LABELS = np.arange(10, 60), np.arange(1, 6)
 FACTS = {
@@ -92,3 +93,19 @@ def test_other_subjects_are_not_applicable() -> None:
         lb.episodes(FakeLM(HEADS), np.random.default_rng(0), 5)
     with pytest.raises(UsageError, match='"test" are unknown'):
         shown(5, pairs="test")
+
+
+def test_constructed_graded_heads_are_graded_alike_by_strength_and_alone() -> None:
+    lm = constructed("constructed-graded-heads")
+    rows = lb.episodes(lm, np.random.default_rng(0), 400, "held_out")
+    strength, solo = lb.label_strength(lm, rows)[1], lb.solo_accuracies(lm, rows)
+    order = np.argsort(-strength)
+    assert [(1, h) for h in order] == lm.facts["induction_heads"]
+    assert spearmanr(strength, solo).statistic > 0.9 > spearmanr(lb.item_attention(lm, rows)[1], solo).statistic
+    assert lb.without_one_accuracies(lm, rows).min() > 0.98 and solo.max() > 0.9
+    curve = lb.add_back(lm, rows, order.tolist())
+    assert (
+        (np.diff(curve.loss) < 0.002).all()
+        and curve.loss[3] < 0.2 * curve.loss[0]
+        and curve.accuracy[-1] == lb.label_accuracy(lm, rows)
+    )

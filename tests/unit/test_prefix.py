@@ -15,7 +15,7 @@ from claimbench.measures.prefix import (
     prefix_probes,
 )
 
-from measure_fakes import FakeLM, FakeTokens, induction, lag, pointing, relative_to_match
+from measure_fakes import FakeLM, FakeTokens, constructed, induction, lag, pointing, relative_to_match
 
 HEADS = ((induction, pointing(relative_to_match(1, prefix=2)), pointing(relative_to_match(1, prefix=3)), lag(12)),)
 
@@ -103,3 +103,17 @@ def test_misaligned_examples_are_noticed() -> None:
             faulty.check()
     with pytest.raises(UsageError, match="found 1"):
         corrupted(FakeLM(), rng(), prefix_probes(FakeLM(), rng(), (1,), 5)[0][0])
+
+
+def test_constructed_long_and_short_prefix_heads() -> None:
+    lm = constructed("constructed-prefix-heads")
+    (short,), (long,) = lm.facts["short_prefix_heads"], lm.facts["long_prefix_heads"]
+    slope = prefix_attention(lm, rng(), prefixes=(1, 2, 3), n=32).slope()
+    assert slope[long] > 0.9 and abs(slope[short]) < 0.05
+    examples = long_prefix_examples(lm, rng(1), 40)
+    plain = attention_to_target(lm, examples).mean(0)
+    changed = attention_to_target(lm, corrupted(lm, rng(2), examples)).mean(0)
+    control = attention_to_target(lm, corrupted(lm, rng(2), examples, "unrelated")).mean(0)
+    assert plain[short] > 0.9 and plain[long] > 0.9
+    assert changed[short] > 0.9 and changed[long] < 0.1
+    assert control[short] > 0.9 and control[long] > 0.9

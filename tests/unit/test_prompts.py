@@ -96,9 +96,9 @@ def test_same_stream_same_rows_and_another_stream_others() -> None:
 def test_lengths_shrink_to_context_window_and_vocabulary() -> None:
     short = repeats(FakeLM(context=40), rng(), n=30)
     assert short.length.max() <= (40 - 1 - 8) // 2 and short.ordered.shape[1] <= 40 and len(set(short.length)) > 2
-    window = FakeLM(model=SimpleNamespace(config=SimpleNamespace(sliding_window=24)))
+    window = FakeLM(config=SimpleNamespace(sliding_window=24))
     assert repeats(window, rng(), n=30).length.max() <= 12
-    unused = FakeLM(model=SimpleNamespace(config=SimpleNamespace(sliding_window=24, use_sliding_window=False)))
+    unused = FakeLM(config=SimpleNamespace(sliding_window=24, use_sliding_window=False))
     assert repeats(unused, rng(), n=30).length.max() > 40
     few = repeats(FakeLM(tokens=FakeTokens(np.arange(1, 61))), rng(), n=30)
     assert few.length.max() <= 26

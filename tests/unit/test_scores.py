@@ -9,7 +9,7 @@ from claimbench.measures.null import quantiles, wrong_keys
 from claimbench.measures.prompts import repeats, reversed_copies
 from claimbench.measures.scores import KINDS, HeadScores, head_scores, heads_above_null, top_heads_per_layer
 
-from measure_fakes import FakeLM, anti, blend, duplicate, induction, lag, previous, sink, uniform
+from measure_fakes import FakeLM, anti, blend, constructed, duplicate, induction, lag, previous, sink, uniform
 
 LENGTH = 12
 LAYERS = ((induction, anti, duplicate, previous), (lag(LENGTH - 1), uniform, sink, blend(0.5, sink, induction)))
@@ -122,3 +122,28 @@ def test_the_top_share_takes_at_least_one_head_of_every_layer() -> None:
     assert [layer for layer, _ in top_heads_per_layer(scores)] == [0, 1]
     assert (0, 0) in top_heads_per_layer(scores) and (1, 0) in top_heads_per_layer(scores)  # raw: the fixed lag counts
     assert len(top_heads_per_layer(scores, share=0.3)) == 4
+
+
+@pytest.mark.parametrize(
+    "name, kind, fact",
+    [
+        ("constructed-induction-head", "induction", "induction_heads"),
+        ("constructed-reverse-head", "duplicate", "duplicate_token_heads"),
+        ("constructed-induction-head", "previous", "previous_token_heads"),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 7])
+def test_constructed_heads_are_found_and_no_others(name: str, kind: str, fact: str, seed: int) -> None:
+    lm = constructed(name, seed)
+    scores = head_scores(lm, repeats(lm, np.random.default_rng(seed), n=24))
+    assert heads_above_null(scores, kind) == lm.facts[fact]
+    assert heads_above_null(scores, "anti") == []
+
+
+def test_the_constructed_mirror_head_is_positional() -> None:
+    lm = constructed("constructed-mirror-head")
+    size = lm.facts["repeat_length"]
+    rows = repeats(lm, np.random.default_rng(0), n=16, lengths=(size, size), prefix=(0, 0))
+    scores, head = head_scores(lm, rows), lm.facts["mirror_heads"][0]
+    assert scores.raw["anti"][head] > 0.99 and scores.excess["anti"][head] < 0.01
+    assert heads_above_null(scores, "anti") == []
