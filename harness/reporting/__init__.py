@@ -8,15 +8,15 @@ from typing import Any
 
 from .document import SCHEMA, Document
 from .results import load_results, write_results
-from .terminal import counts_line, terminal_table, verdict_line
+from .terminal import counts_line, one_line, terminal_table
 
 __all__ = [
     "SCHEMA",
     "Document",
     "counts_line",
     "load_results",
+    "one_line",
     "terminal_table",
-    "verdict_line",
     "write_report",
     "write_results",
 ]

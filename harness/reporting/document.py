@@ -136,6 +136,7 @@ class LockDoc(TypedDict):
 class ResultDoc(TypedDict):
     """One verdict: a claim, or one of its controls, on one subject."""
 
+    item: str
     finding: str
     claim: str
     title: str
@@ -217,6 +218,7 @@ class Document(TypedDict):
 
 
 RESULT_DEFAULTS: dict[str, Any] = {
+    "item": "",
     "title": "",
     "subject_kind": "family",
     "control": None,

@@ -57,7 +57,9 @@ def axis(values: Iterable[float | None], *, log: bool = False, pad: float = 0.06
     if log:
         room = max((math.log10(high) - math.log10(low)) * pad, 0.02)
         return Axis(low / 10**room, high * 10**room, True)
-    room = (high - low) * pad or abs(high) * 0.1 or 1.0
+    # a point, or values so near to one that rounding would close the axis, get room of their own
+    narrow = high - low <= 1e-9 * max(abs(low), abs(high))
+    room = abs(high) * 0.1 or 1.0 if narrow else (high - low) * pad
     return Axis(low - room, high + room)
 
 
@@ -116,7 +118,7 @@ def tick_labels(scale: Axis, y: float, top: float, bottom: float) -> Markup:
     parts: list[str] = []
     for value in scale.ticks():
         share = scale.share(value)
-        anchor = "start" if share < 0.04 else "end" if share > 0.96 else "middle"
+        anchor = "start" if share < 0.015 else "end" if share > 0.985 else "middle"
         kind = "grid zero" if abs(value) < 1e-12 else "grid"
         parts += [line(scale.at(value), scale.at(value), top, bottom, kind)]
         parts += [text(scale.at(value), y, words.number(round(value, 12)), anchor=anchor)]

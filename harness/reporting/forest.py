@@ -13,6 +13,7 @@ from .figures import Axis, axis, block, dot, glyph, join, line, picture, text, t
 ROW = 20
 TOP = 22
 DIAMOND = "M-6 0 0 -6 6 0 0 6Z"
+SMALL = "M-4 0 0 -4 4 0 0 4Z"
 MANY = 24
 """More replicates than this share one band of dots instead of a row each."""
 
@@ -71,9 +72,11 @@ def _backdrop(effect: Effect, scale: Axis, bottom: float, top: float = TOP - 4, 
         said = "holds " + str(region.get("text") or words.interval(low, high))
         if low is not None and high is not None:
             middle = (scale.share(low) + scale.share(high)) / 2
-        else:
+            anchor = "start" if middle < 0.35 else "end" if middle > 0.65 else "middle"
+        else:  # the words stand inside the region where there is room for them
             middle = scale.share(low if high is None else high)
-        anchor = "start" if middle < 0.4 else "end" if middle > 0.6 else "middle"
+            inward, room = ("start", 1 - middle) if high is None else ("end", middle)
+            anchor = inward if room > 0.35 else {"start": "end", "end": "start"}[inward]
         parts.append(text(f"{100 * middle:.2f}%", TOP - 10, said, anchor=anchor, kind="edge-label"))
     return parts
 
@@ -96,7 +99,7 @@ def _mark(pair: tuple[float | None, float | None], scale: Axis, y: float, kind: 
     return whisker(scale, low, high, y, f"range {kind}")
 
 
-def _summary(effect: Effect, scale: Axis, y: float, size: float = 8) -> list[str]:
+def _summary(effect: Effect, scale: Axis, y: float, size: float = 8, diamond: str = DIAMOND) -> list[str]:
     if effect["low"] is None and effect["high"] is None and effect["estimate"] is None:
         return []
     parts: list[str] = []
@@ -106,7 +109,7 @@ def _summary(effect: Effect, scale: Axis, y: float, size: float = 8) -> list[str
             if effect[end] is None:
                 parts.append(glyph(x, y, path, "open"))
     if effect["estimate"] is not None:
-        parts.append(glyph(scale.at(effect["estimate"]), y, DIAMOND, "estimate"))
+        parts.append(glyph(scale.at(effect["estimate"]), y, diamond, "estimate"))
     return parts
 
 
@@ -116,6 +119,30 @@ def _pair_text(pair: tuple[float | None, float | None] | None, effect: Effect) -
     if effect["region"].get("of") == "rate" and pair[0] == pair[1] and pair[0] in (0, 1):
         return "yes" if pair[0] else "no"
     return words.interval(*pair)
+
+
+def _noun(result: Mapping[str, Any]) -> str:
+    """The replicate's unit in one word: `seed`, `batch`."""
+    return str(result["replicate_unit"]).rpartition(" ")[2]
+
+
+def _label(replicate: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    seed = replicate.get("seed")
+    return f"seed {seed}" if seed is not None else f"{_noun(result)} {replicate['index']}"
+
+
+def _left_out(result: Mapping[str, Any]) -> Markup:
+    """What hollow marks are: replicates that are shown and do not judge."""
+    named: dict[str, list[str]] = {"failed": [], "surplus": []}
+    for replicate, state in states(result):
+        if state != "used":
+            named[state].append(_label(replicate, result))
+    said = []
+    if named["failed"]:
+        said.append(f"{', '.join(named['failed'])} failed a precondition")
+    if named["surplus"]:
+        said.append(f"{', '.join(named['surplus'])} came after the decision")
+    return Markup('<p class="note">Hollow, not judged: {}.</p>').format("; ".join(said)) if said else Markup("")
 
 
 def forest(effect: Effect, result: Mapping[str, Any], scale: Axis, documented: float | None = None) -> Markup:
@@ -129,16 +156,13 @@ def forest(effect: Effect, result: Mapping[str, Any], scale: Axis, documented: f
         for index, (_, state, pair) in enumerate(told):
             if pair is not None:
                 parts.append(_mark(pair, scale, TOP + 6 + (index * 0.618034 % 1) * (high - 12), f"{state} many"))
-        names.append((words.count(len(told), str(result["replicate_unit"])), "", "tall"))
+        names.append((words.count(len(told), _noun(result)), "", "tall"))
         y += high
     else:
         for replicate, state, pair in told:
-            seed = replicate.get("seed")
-            label = f"seed {seed}" if seed is not None else f"{result['replicate_unit']} {replicate['index']}"
             if pair is not None:
                 parts.append(_mark(pair, scale, y, state))
-            note = {"used": "", "failed": " (precondition failed)", "surplus": " (not judged)"}[state]
-            names.append((label, _pair_text(pair, effect) + note, state))
+            names.append((_label(replicate, result), _pair_text(pair, effect), state))
             y += ROW
     parts.append(line("0%", "100%", y - ROW / 2 + 3, y - ROW / 2 + 3, "rule"))
     y += 8
@@ -164,8 +188,8 @@ def forest(effect: Effect, result: Mapping[str, Any], scale: Axis, documented: f
     caption = Markup('<p class="axis-unit" aria-hidden="true">{}</p>').format(unit) if unit else ""
     return Markup(
         '<div class="forest"><ul class="names" aria-hidden="true">{}</ul><div class="drawn">{}{}</div>'
-        '<ul class="numbers" aria-hidden="true">{}</ul></div>'
-    ).format(left, figure, caption, right)
+        '<ul class="numbers" aria-hidden="true">{}</ul></div>{}'
+    ).format(left, figure, caption, right, _left_out(result))
 
 
 def strip(effect: Effect, scale: Axis, result: Mapping[str, Any] | None = None) -> Markup:
@@ -177,5 +201,5 @@ def strip(effect: Effect, scale: Axis, result: Mapping[str, Any] | None = None) 
             if pair is not None and state == "used":
                 parts.append(_mark(pair, scale, middle, "used many"))
     said = f"{words.measured(effect)}; the finding holds {effect['region'].get('text', '')}"
-    drawn = [*_backdrop(effect, scale, 28, 0, label=False), *parts, *_summary(effect, scale, middle, 6)]
+    drawn = [*_backdrop(effect, scale, 28, 0, label=False), *parts, *_summary(effect, scale, middle, 6, SMALL)]
     return picture(drawn, 28, said, "plot strip")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,6 +69,13 @@ def _series(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(content.get("series") or [{"name": "", "y": content["y"]}])
 
 
+def _groups(series: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """The style of each line and its name in the legend: lines that differ only in their replicate share both."""
+    bases = [re.sub(r",? (seed|prompt batch|batch|replicate) \d+$", "", str(one["name"])) for one in series]
+    names = list(dict.fromkeys(bases)) if len(set(bases)) < len(series) else [str(one["name"]) for one in series]
+    return [(name, names.index(name)) for name in (bases if len(names) < len(series) else names)]
+
+
 def curve(content: Mapping[str, Any]) -> Markup:
     """Lines over a shared x axis; each has its own dash as well as its own colour."""
     x, series = content["x"], _series(content)
@@ -87,21 +95,23 @@ def curve(content: Mapping[str, Any]) -> Markup:
         return "".join(drawn)
 
     lines: list[str] = []
-    for index, one in enumerate(series):
+    groups = _groups(series)
+    thin = " thin" if len({name for name, _ in groups}) < len(series) else ""
+    for one, (_, index) in zip(series, groups, strict=True):
         if one.get("low") and one.get("high"):
             there = [(at, low, high) for at, low, high in zip(x, one["low"], one["high"], strict=False)
                      if low is not None and high is not None]  # fmt: skip
             outline = [(at, high) for at, _, high in there] + [(at, low) for at, low, _ in reversed(there)]
             points = " ".join(f"{1000 * across.share(a):.1f},{(1 - up.share(b)) * 1000:.1f}" for a, b in outline)
             lines.append(Markup('<polygon class="spread s{}" points="{}"/>').format(index % 6, points))
-        lines.append(Markup('<path class="series s{}" d="{}"/>').format(index % 6, path(one["y"])))
+        lines.append(Markup('<path class="series s{}{}" d="{}"/>').format(index % 6, thin, path(one["y"])))
     inner = Markup(
         '<svg x="0" y="{:g}" width="100%" height="{:g}" viewBox="0 0 1000 1000" preserveAspectRatio="none" '
         'overflow="visible">{}</svg>'
     ).format(top, bottom - top, join(lines))
     levels = _levels(up, top, bottom)
     grid = [line("0%", "100%", y, y, "grid") for _, y in levels]
-    named = ", ".join(str(one["name"]) for one in series if one["name"])
+    named = ", ".join(dict.fromkeys(name for name, _ in _groups(series) if name))
     said = f"Curve: {content.get('title', '')}{' of ' + named if named else ''}; from {_ends(series)}."
     figure = picture(
         [*grid, tick_labels(across, HEIGHT - 6, bottom, bottom + 4), inner], HEIGHT, said, "plot curve-plot"
@@ -110,7 +120,9 @@ def curve(content: Mapping[str, Any]) -> Markup:
     ruler = Markup('<svg class="ruler" aria-hidden="true" width="100%" height="{:g}">{}</svg>').format(HEIGHT, left)
     below = str(content.get("x_label") or "")
     above = str(content.get("y_label") or "")
-    return Markup('<div class="curve">{}{}</div>{}{}').format(ruler, figure, _caption(above, below), _legend(series))
+    return Markup('<div class="curve-grid">{}{}</div>{}{}').format(
+        ruler, figure, _caption(above, below), _legend(series)
+    )
 
 
 def _levels(scale: Axis, top: float, bottom: float) -> list[tuple[float, float]]:
@@ -134,13 +146,15 @@ def _caption(above: str, below: str) -> Markup:
 
 
 def _legend(series: Sequence[Mapping[str, Any]]) -> Markup:
+    groups = dict(_groups(series))
     if len(series) < 2 and not series[0]["name"]:
         return Markup("")
+    each = f", each of {len(series) // len(groups)}" if len(groups) < len(series) else ""
     sample = Markup(
         '<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>'
     )
     return Markup('<ul class="legend">{}</ul>').format(
-        join(sample.format(index % 6, one["name"]) for index, one in enumerate(series))
+        join(sample.format(index % 6, f"{name or 'replicates'}{each}") for name, index in groups.items())
     )
 
 

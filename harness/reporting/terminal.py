@@ -11,9 +11,11 @@ from . import view, words
 from .results import complete
 
 
-def verdict_line(result: Mapping[str, Any]) -> str:
+def one_line(result: Mapping[str, Any]) -> str:
     """One verdict in one line: word, finding, subject, what was measured, where it holds, on how many replicates."""
     said = [f"{words.label(result)}  {result['finding']} on {result['subject']}"]
+    if control := result["control"]:
+        said.append(f"{control['kind']} control “{control['name']}”, must be {control['expected']}")
     for effect in result["effects"]:
         if effect["estimate"] is None and effect["low"] is None and effect["high"] is None:
             continue
@@ -21,8 +23,8 @@ def verdict_line(result: Mapping[str, Any]) -> str:
         said.append(f"{name}{words.measured(effect)}, holds {effect['region'].get('text', '')}")
     if result["n"]:
         said.append(words.count(result["n"], str(result["replicate_unit"])))
-    elif result["reason"]:
-        said.append(str(result["reason"]))
+    if result["reason"] and (not result["n"] or result["verdict"] not in ("SUPPORTED", "REFUTED")):
+        said.append(" ".join(str(result["reason"]).split()))
     notes = [text for text, true in _notes(result) if true]
     return " · ".join(said) + (f"  [{', '.join(notes)}]" if notes else "")
 

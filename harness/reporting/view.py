@@ -40,6 +40,11 @@ class ClaimView:
         """A result to read the claim's own texts from (statement, protocol, lock)."""
         return (self.results or self.controls)[0]
 
+    def statement(self, paper: Mapping[str, Any]) -> str:
+        """The finding in the words of the paper card, else of the result."""
+        listed = (f["statement"] for f in paper["findings"] if f["finding"] == self.finding)
+        return str(next(listed, "") or self.any["statement"])
+
     @property
     def title(self) -> str:
         return str(self.any.get("title") or self.finding)
@@ -59,8 +64,8 @@ class ClaimView:
 
     @property
     def marks(self) -> list[dict[str, Any]]:
-        """Each control once, the worst of its outcomes over the subjects: broken before unknown before as expected."""
-        rank = {False: 0, None: 1, True: 2}
+        """Each control once: broken if it broke on any subject, as expected if it held on one, else undecided."""
+        rank = {False: 0, True: 1, None: 2}
         worst: dict[str, dict[str, Any]] = {}
         listed = [control for result in self.results for control in result["controls"]]
         own = [{**result["control"], "verdict": result["verdict"], "source": "run"} for result in self.controls]
@@ -72,7 +77,7 @@ class ClaimView:
 
     @property
     def sound(self) -> bool | None:
-        """False when a control broke, True when all that were tried came out as expected, None when none was."""
+        """False when a control broke on any subject, True when judging found it sound on one, else None."""
         states = [result["sound"] for result in self.results] or [mark["ok"] for mark in self.marks]
         if False in states:
             return False
@@ -117,7 +122,7 @@ class Report:
 
     @property
     def soundness(self) -> dict[str, int]:
-        """Claims that are sound, unsound, and without a control tried."""
+        """Claims that are sound, unsound, and not shown to be either (controls not run or undecided)."""
         found = Counter({True: "sound", False: "unsound", None: "unchecked"}[claim.sound] for claim in self.claims)
         return {name: found[name] for name in ("sound", "unsound", "unchecked")}
 

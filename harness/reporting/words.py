@@ -32,6 +32,8 @@ CONTROL_KINDS = {
 
 OPEN = "∞"
 MINUS = "−"
+NO_BREAK = "\u2011"
+"""A hyphen at which no line breaks."""
 
 
 def reading(result: Mapping[str, Any]) -> str:
@@ -86,9 +88,11 @@ def with_unit(text: str, unit: str) -> str:
 def measured(effect: Mapping[str, Any]) -> str:
     """`0.93 [0.91, 0.97] share of gain`, or that there is no interval yet."""
     estimate, low, high = effect.get("estimate"), effect.get("low"), effect.get("high")
-    bounds = "no interval yet" if low is None and high is None else interval(low, high)
-    text = bounds if estimate is None or (low is not None and low == high) else f"{number(estimate)} {bounds}"
-    return with_unit(text, unit_of(effect))
+    unit = unit_of(effect)
+    if low is None and high is None:
+        return "no interval yet" if estimate is None else f"{with_unit(number(estimate), unit)}, no interval yet"
+    bounds = interval(low, high)
+    return with_unit(bounds if estimate is None or low == high else f"{number(estimate)} {bounds}", unit)
 
 
 def plural(noun: str) -> str:
@@ -120,6 +124,15 @@ def memory(megabytes: float | None) -> str:
     if megabytes is None:
         return "not recorded"
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+
+
+def replicate_list(result: Mapping[str, Any]) -> str:
+    """`0 to 45`, or each seed with a word on those that failed a precondition."""
+    every = [(r["seed"] if r["seed"] is not None else r["index"], r["passed"]) for r in result["replicates"]]
+    numbers = [n for n, _ in every]
+    if len(every) > 11 and all(passed for _, passed in every) and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(f"{n}{'' if passed else ' (precondition failed)'}" for n, passed in every) or "none"
 
 
 def scope(design: Mapping[str, Any]) -> str:
@@ -155,7 +168,7 @@ def lock(result: Mapping[str, Any]) -> tuple[str, bool]:
     entry = result.get("lock")
     if not entry:
         return "Region and protocol are not locked: they could have been chosen after the data.", True
-    text = f"Region and protocol locked on {entry['date']}"
+    text = f"Region and protocol locked on {str(entry['date']).replace('-', NO_BREAK)}"
     before = entry.get("measured_before")
     text += {True: ", after a first measurement existed", False: ", before anything was measured"}.get(before, "")
     if entry.get("amended"):

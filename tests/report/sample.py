@@ -5,151 +5,9 @@ observations of every kind, open intervals, seeds and prompt batches. Its number
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-
-Doc = dict[str, Any]
-INF = float("inf")
-
-VERSIONS = {"python": "3.12.4", "torch": "2.13.0", "transformers": "5.24.0", "numpy": "2.4.1", "scipy": "1.17.0"}
-PAPERS: list[Doc] = [
-    {
-        "slug": "load-bearing",
-        "title": "Induction Signatures Are Not Enough: A Matched-Compute Study of Load-Bearing Structure in ICL",
-        "identifier": "arXiv 2509.22947",
-        "year": 2025,
-        "url": "https://arxiv.org/abs/2509.22947",
-        "authors": ["Sabry", "Belz"],
-        "findings": [
-            ("top-heads-beat-random", "Ablating the top heads by induction score lowers in-context performance more than "
-             "matched random heads.", "executable", None),
-            ("anti-induction-near-zero", "Heads attending to the token before an earlier occurrence stay near zero even when "
-             "training snippets ask for reverse copying.", "executable", None),
-            ("copy-snippets-raise-induction", "Mixing induction copy snippets into pre-training raises the induction-head "
-             "activity of the model.", "registered", "needs a pair of trained checkpoints"),
-            ("no-consistent-icl-gain", "The extra induction activity from copy snippets brings no consistent gain in few-shot "
-             "performance.", "registered", "needs few-shot tasks above chance"),
-        ],
-    },
-    {
-        "slug": "ih-clamp",
-        "title": "What needs to go right for an induction head?",
-        "identifier": "arXiv 2404.07129",
-        "year": 2024,
-        "url": "https://arxiv.org/abs/2404.07129",
-        "authors": ["Singh", "Moskovitz", "Hill", "Chan", "Saxe"],
-        "findings": [
-            ("many-graded-heads", "With eight layer-2 heads several become induction heads with a wide spread of "
-             "strengths (one seed: 0.84 down to 0.10).", "executable", None),
-            ("strength-predicts-solo-accuracy", "Keeping a single layer-2 head gives accuracy that rises almost monotonically "
-             "with that head's induction strength.", "executable", None),
-            ("no-single-head-necessary", "Removing any one layer-2 head leaves accuracy at 0.987 or above, while the "
-             "strongest head alone already gives 0.980.", "executable", None),
-            ("heads-add-up", "Adding heads back in order of strength lowers loss monotonically.", "executable", None),
-            ("clamping-removes-plateau", "Clamping subcircuits in training shortens time to criterion in a fixed order.",
-             "registered", "needs training clamps"),
-        ],
-    },
-    {
-        "slug": "attn-sae",
-        "title": "Interpreting Attention Layer Outputs with Sparse Autoencoders",
-        "identifier": "arXiv 2406.17759",
-        "year": 2024,
-        "url": "https://arxiv.org/abs/2406.17759",
-        "authors": "Kissane et al.",
-        "findings": [
-            ("long-short-prefix-heads", "Seemingly redundant induction heads split by prefix length.", "executable", None),
-            ("prefix-corruption-selective", "Replacing the second-back prefix token cuts the long-prefix head's induction "
-             "attention but not the short-prefix head's.", "executable", None),
-            ("sparse-and-faithful", "Dictionaries on concatenated head outputs are sparse and faithful.", "registered",
-             "needs a sparse autoencoder"),
-        ],
-    },
-]  # fmt: skip
-
-
-def effect(values: Sequence[tuple[float, float]], region: Doc, name: str = "effect", unit: str = "nat") -> Doc:
-    """Median with its exact order-statistic interval, from intervals by their outer ends."""
-    lows, highs = sorted(low for low, _ in values), sorted(high for _, high in values)
-    n, skip = len(values), 1 if len(values) == 11 else 0
-    mids = [(low + high) / 2 for low, high in values]
-    finite = [mid for mid in mids if np.isfinite(mid)]
-    shown = n >= 6
-    spread = 2.5 * float(np.std(finite, ddof=1)) / len(finite) ** 0.5 if len(finite) > 1 else 0.0
-    mean = float(np.mean(finite)) if finite else 0.0
-    whole = shown and len(finite) == n
-    return {
-        "name": name, "unit": unit, "level": 0.95, "method": "order statistics", "clipped": None, "region": region,
-        "estimate": float(np.median(mids)) if np.isfinite(np.median(mids)) else None,
-        "low": lows[skip] if shown else -INF, "high": highs[n - 1 - skip] if shown else INF,
-        "t_low": mean - spread if whole else None, "t_high": mean + spread if whole else None,
-    }  # fmt: skip
-
-
-def region(low: float, high: float, unit: str, of: str = "typical") -> Doc:
-    """A region with its text, as `str(region)` has it."""
-    tail = "" if unit in ("1", "rate") else f" {unit}"
-    head = "rate " if of == "rate" else ""
-    text = f"above {low:g}{tail}" if high == INF else f"below {high:g}{tail}" if low == -INF else ""
-    text = text or (f"within ±{high:g}{tail}" if low == -high else f"{low:g} to {high:g}{tail}")
-    return {"low": low, "high": high, "unit": unit, "of": of, "scale": "linear", "text": head + text}
-
-
-def draw(seed: int, n: int, mean: float, spread: float) -> list[tuple[float, float]]:
-    values = np.random.default_rng(seed).normal(mean, spread, n).round(4)
-    return [(float(value), float(value)) for value in values]
-
-
-def replicates(effects: dict[str, Sequence[tuple[float, float]]], seeds: bool = True) -> list[Doc]:
-    n = len(next(iter(effects.values())))
-    return [
-        {"index": i, "seed": i if seeds else None, "passed": True, "effects": {k: list(v[i]) for k, v in effects.items()}}
-        for i in range(n)
-    ]
-
-
-def result(finding: str, test: str, title: str, subject: str, verdict: str, reason: str, **more: Any) -> Doc:
-    """A whole result; `more` overrides fields."""
-    paper, _, short = finding.partition("/")
-    known = next(p for p in PAPERS if p["slug"] == paper)
-    statement = next((f[1] for f in known["findings"] if f[0] == short), "")
-    claim = f"{paper.replace('-', '_')}/{test}"
-    made: Doc = {
-        "finding": finding, "claim": claim, "title": title, "paper": paper, "subject": subject,
-        "subject_kind": "family", "control": None, "subject_digest": "9f2c41d07b6e85a3" * 4, "evidence": "organism",
-        "verdict": verdict, "reason": reason, "effects": [], "replicates": [], "replicate_unit": "seed", "n": 0,
-        "observations": {}, "variants": [], "receipts": [], "preconditions": [], "controls": [], "sound": None,
-        "expected": None, "unexpected": False, "documented": None, "statement": statement, "protocol": "",
-        "region_why": "the paper gives a direction only; the edge is the smallest effect worth the word", "recorded": None,
-        "calibration": None, "lock": {"hash": "6b1f0c3ad2e4", "date": "2026-11-20", "amended": None, "measured_before": False},
-        "design": {"looks": [6, 11]}, "detectable": None, "needed": None, "seconds": 11.4, "forward_passes": 9216,
-        "peak_memory_mb": 840.5, "code_digest": "51aa90c2f3b7d8e6" * 4, "profile": "standard",
-        "measured_at": "2026-11-24T18:02:11Z",
-        "rerun": f"pytest 'claims/{claim}[{subject}]' --profile standard --seed 0",
-    }  # fmt: skip
-    return {**made, **more}
-
-
-def control(main: Doc, name: str, kind: str, verdict: str, reason: str, ok: bool | None = True, **more: Any) -> Doc:
-    """A control of `main` as a result of its own; `main` gets an entry for it."""
-    expected = {"positive": "SUPPORTED", "negative": "REFUTED", "guard": "NOT_APPLICABLE"}[kind]
-    entry = {"name": name, "kind": kind, "expected": expected, "ok": ok}
-    main["controls"].append({**entry, "verdict": verdict, "source": "run"})
-    main["sound"] = False if any(c["ok"] is False for c in main["controls"]) else True
-    made = copy.deepcopy(main)
-    plain = {"controls": [], "variants": [], "observations": {}, "sound": None, "expected": None, "unexpected": False,
-             "replicates": [], "effects": [], "n": 0, "recorded": None, "detectable": None, "needed": None}  # fmt: skip
-    return {**made, **plain, "control": entry, "verdict": verdict, "reason": reason, **more}
-
-
-def measured(values: Sequence[tuple[float, float]], where: Doc) -> Doc:
-    return {
-        "replicates": replicates({"effect": values}),
-        "effects": [effect(values, where, unit=where["unit"])],
-        "n": len(values),
-    }
+from sample_parts import INF, PAPERS, VERSIONS, Doc, control, draw, effect, measured, region, replicates, result, why
 
 
 def _load_bearing() -> list[Doc]:
@@ -157,20 +15,23 @@ def _load_bearing() -> list[Doc]:
     test = "test_heads.py::top_induction_heads_are_load_bearing"
     title = "Top induction heads are load-bearing"
     protocol = (
-        "Heads are chosen afresh in each replicate on sequences of their own: excess induction score over the broken repeat, "
-        "beyond the permutation null. Their outputs are replaced by those of another sequence (resample ablation). The effect is "
-        "the share of order gain lost, minus that of as many random heads of the same layers, none of them above the null."
+        "Heads are chosen afresh in each replicate on sequences of their own: excess induction score over the broken "
+        "repeat, beyond the permutation null. Their outputs are replaced by those of another sequence (resample "
+        "ablation). The effect is the share of order gain lost, minus that of as many random heads of the same layers."
     )
     grid = [[0.02, 0.04, 0.01, 0.03], [0.05, 0.02, 0.01, 0.06], [0.03, 0.91, 0.02, 0.88], [0.04, 0.01, 0.79, -0.12]]
     steps = [0, 1, 2, 3, 4]
     main = result(
         "load-bearing/top-heads-beat-random", test, title, "copying", "SUPPORTED",
-        "median 0.94 of six seeds, interval 0.89 to 0.98, inside above 0.1 share of gain", protocol=protocol,
+        why(draw(1, 6, 0.94, 0.03), where, "inside"),
+        statement="Share of order gain lost when the top induction heads are removed, over as many random heads.",
+        protocol=protocol,
         **measured(draw(1, 6, 0.94, 0.03), where),
         documented={"text": "top 2 % of heads of every layer; tasks lose 20 to 40 % of their gain", "value": 0.28,
                     "unit": "share of gain"},
         preconditions=[
-            {"name": "order gain on data of its own", "need": "≥ 0.5 nat", "value": 4.61, "unit": "nat", "passed": True},
+            {"name": "order gain on data of its own", "need": "≥ 0.5 nat", "value": 4.61, "unit": "nat",
+             "passed": True},
             {"name": "heads above the null", "need": "≥ 1", "value": 3, "unit": "heads", "passed": True},
         ],
         receipts=[
@@ -184,12 +45,14 @@ def _load_bearing() -> list[Doc]:
                        "values": grid, "marked": [[2, 1], [2, 3], [3, 2]]},
             "dose": {"kind": "curve", "title": "Gain left as heads are removed", "unit": "share of gain", "x": steps,
                      "x_label": "heads removed", "y_label": "share of order gain", "series": [
-                         {"name": "by induction score", "y": [1.0, 0.71, 0.22, 0.04, 0.02], "low": [1, 0.6, 0.12, 0.01, 0.0],
+                         {"name": "by induction score", "y": [1.0, 0.71, 0.22, 0.04, 0.02], "low": [1, 0.6, 0.12,
+                                                                                                    0.01, 0.0],
                           "high": [1, 0.8, 0.34, 0.09, 0.05]},
                          {"name": "random, same layers", "y": [1.0, 0.99, 0.985, 0.98, 0.96]}]},
             "rank": {"kind": "value", "title": "Rank among 100 matched random sets", "unit": "p", "value": 0.0099,
                      "note": "(1 + sets at least as extreme) / (1 + sets)"},
-            "gains": {"kind": "table", "title": "Gains by protocol", "unit": "nat", "columns": ["gain", "whole", "without top"],
+            "gains": {"kind": "table", "title": "Gains by protocol", "unit": "nat", "columns": ["gain", "whole",
+                                                                                                "without top"],
                       "rows": [["order", 4.61, 0.09], ["swap", 4.72, 0.2], ["naive", 4.9, None]]},
         },
         variants=[
@@ -201,22 +64,24 @@ def _load_bearing() -> list[Doc]:
              "effects": [effect(draw(4, 6, 0.55, 0.15), where, unit="share of gain")]},
         ],
         recorded={"weights": True, "retrained_seed": 3, "agrees": True},
-        calibration={"kind": "direct", "support_rate_negative": "0 of 36", "support_rate_at_edge": "1 of 36", "power": 0.97},
+        calibration={"kind": "direct", "support_rate_negative": "0 of 36", "support_rate_at_edge": "1 of 36",
+                     "power": 0.97},
     )  # fmt: skip
-    none = region(0.10, INF, "share of gain")
     controls = [
-        control(main, "constructed induction head", "positive", "SUPPORTED", "median 0.99 of six seeds, inside above 0.1",
-                subject="constructed-induction-head", evidence="instrument", **measured(draw(5, 6, 0.99, 0.004), none)),
-        control(main, "another seed's heads", "negative", "REFUTED", "median −0.01 of eleven seeds, outside above 0.1",
-                **measured(draw(6, 11, 0.0, 0.02), none)),
-        control(main, "permuted scores", "negative", "REFUTED", "median 0.002 of six seeds, outside above 0.1",
-                **measured(draw(7, 6, 0.0, 0.015), none)),
+        control(main, "constructed induction head", "positive", "SUPPORTED", why(draw(5, 6, 0.99, 0.004), where,
+                                                                                 "inside"),
+                subject="constructed-induction-head", evidence="instrument", **measured(draw(5, 6, 0.99, 0.004),
+                                                                                        where)),
+        control(main, "another seed's heads", "negative", "REFUTED", why(draw(6, 11, 0.0, 0.02), where, "outside"),
+                **measured(draw(6, 11, 0.0, 0.02), where)),
+        control(main, "permuted scores", "negative", "REFUTED", why(draw(7, 6, 0.0, 0.015), where, "outside"),
+                **measured(draw(7, 6, 0.0, 0.015), where)),
         control(main, "no repetition in training", "guard", "NOT_APPLICABLE",
                 "order gain 0.03 nat, at least 0.5 nat is needed", subject="no-repetition"),
     ]  # fmt: skip
     built = result(
         "load-bearing/top-heads-beat-random", test, title, "constructed-induction-head", "SUPPORTED",
-        "median 0.99 of six seeds, inside above 0.1 share of gain", evidence="instrument", protocol=protocol,
+        why(draw(5, 6, 0.99, 0.004), where, "inside"), evidence="instrument", protocol=protocol,
         controls=copy.deepcopy(main["controls"][1:3]), sound=True, documented=main["documented"],
         **measured(draw(5, 6, 0.99, 0.004), where),
     )  # fmt: skip
@@ -225,7 +90,8 @@ def _load_bearing() -> list[Doc]:
         models.append(result(
             "load-bearing/top-heads-beat-random", test, title, name, "NOT_APPLICABLE",
             f"order gain {gain} nat, at least 0.5 nat is needed: the model does not copy", subject_kind="model",
-            evidence="model", protocol=protocol, replicate_unit="prompt batch", design={"most": 60}, documented=main["documented"],
+            evidence="model", protocol=protocol, replicate_unit="prompt batch", design={"most": 60},
+            documented=main["documented"],
             preconditions=[{"name": "order gain on data of its own", "need": "≥ 0.5 nat", "value": gain, "unit": "nat",
                             "passed": False}],
             expected={"verdict": "NOT_APPLICABLE", "reason": "a story model with no induction head"}))  # fmt: skip
@@ -245,18 +111,19 @@ def _anti_induction() -> list[Doc]:
         protocol="Scores of every head on reversed copies minus those on shuffled ones; loss of the reversed half.",
         expected={"verdict": "REFUTED", "reason": "a net of this size does not learn reverse copying to 0.2 nat"},
         recorded={"weights": True, "retrained_seed": 7, "agrees": True},
-        lock={"hash": "77c0de", "date": "2026-11-21", "amended": "2026-11-23: margin from 0.04 to 0.05", "measured_before": True},
+        lock={"hash": "77c0de", "date": "2026-11-21", "amended": "2026-11-23: margin from 0.04 to 0.05",
+              "measured_before": True},
     )  # fmt: skip
-    for index in (2, 5):
-        main["replicates"][index]["passed"] = True
     mirror = control(
-        main, "mirror head", "negative", "REFUTED", "anti score: median 0.93 lies outside within ±0.05", subject="mirror-head",
+        main, "mirror head", "negative", "REFUTED", "anti score: median 0.93 lies outside within ±0.05",
+        subject="mirror-head",
         evidence="instrument", n=6, replicates=replicates({"anti score": draw(13, 6, 0.93, 0.01)}),
         effects=[effect(draw(13, 6, 0.93, 0.01), anti, "anti score", "attention rise")],
     )  # fmt: skip
     model = result(
         "load-bearing/anti-induction-near-zero", test, title, "stories260K", "INVALID",
-        "a rerun of prompt batch 3 gave 0.0121 and then 0.0184: the measurement is not repeatable", subject_kind="model",
+        "a rerun of prompt batch 3 gave 0.0121 and then 0.0184: the measurement is not repeatable",
+        subject_kind="model",
         evidence="model", replicate_unit="prompt batch", design={"most": 60}, unexpected=True,
         expected={"verdict": "NOT_APPLICABLE", "reason": "scores are shown and not judged on a given model"},
     )  # fmt: skip
@@ -269,7 +136,8 @@ def _ih_clamp() -> list[Doc]:
     spread = region(0.2, INF, "attention")
     wide = draw(21, 11, 0.61, 0.09)
     graded = result(
-        "ih-clamp/many-graded-heads", "test_heads.py::several_graded_heads_form", "Several heads of graded strength form",
+        "ih-clamp/many-graded-heads", "test_heads.py::several_graded_heads_form",
+        "Several heads of graded strength form",
         "ih-clamp-eight", "SUPPORTED", "three or more heads in ten of eleven seeds; spread inside above 0.2 attention",
         n=11, replicates=replicates({"three or more heads": events, "spread": wide}), effects=[
             {**effect(events, rate, "three or more heads", "rate"), "estimate": 10 / 11, "low": 0.587, "high": 0.998,
@@ -278,8 +146,10 @@ def _ih_clamp() -> list[Doc]:
         protocol="Attention of each layer-2 head to the correct label, on held-out episodes; a head counts above 0.3.",
         documented={"text": "one seed: 0.84 down to 0.10", "value": 0.74, "unit": "attention"},
         recorded={"weights": True, "retrained_seed": 2, "agrees": True},
-        observations={"strengths": {"kind": "heads", "title": "Label attention of layer 2, by seed (rows)", "unit": "attention",
-                                    "values": np.sort(np.random.default_rng(3).uniform(0.05, 0.9, (6, 8)))[:, ::-1].round(2)}},
+        observations={"strengths": {"kind": "heads", "title": "Label attention of layer 2, by seed (rows)",
+                                    "unit": "attention",
+                                    "values": np.sort(np.random.default_rng(3).uniform(0.05, 0.9, (6, 8)))[:,
+                                        ::-1].round(2)}},
     )  # fmt: skip
     one = control(graded, "one-head family", "negative", "REFUTED", "spread 0 in every seed, outside above 0.2", n=6,
                   subject="ih-clamp-one", replicates=replicates({"spread": [(0.0, 0.0)] * 6}),
@@ -291,16 +161,20 @@ def _ih_clamp() -> list[Doc]:
         "median 0.69 of six seeds, interval 0.41 to 0.88, not decided against above 0.6 correlation",
         **measured([(0.41, 0.41), (0.62, 0.62), (0.66, 0.66), (0.72, 0.72), (0.81, 0.81), (0.88, 0.88)], trend),
         detectable={"effect": 0.19}, needed=5,
-        protocol="All layer-2 heads but one are removed; Spearman correlation of its accuracy with its label attention.",
-        documented={"text": "one seed: 0.29 for the weakest head, 0.98 for the strongest", "value": None, "unit": "accuracy"},
+        protocol="All layer-2 heads but one are removed; Spearman correlation of accuracy with label attention.",
+        documented={"text": "one seed: 0.29 for the weakest head, 0.98 for the strongest", "value": None,
+                    "unit": "accuracy"},
     )  # fmt: skip
-    shuffled = control(solo, "output norm instead of strength", "negative", "INCONCLUSIVE", "median 0.31, not decided", None,
+    shuffled = control(solo, "output norm instead of strength", "negative", "INCONCLUSIVE",
+                       "median 0.31, not decided", None,
                        **measured(draw(24, 6, 0.3, 0.25), trend))  # fmt: skip
     null = region(-0.03, 0.03, "accuracy")
     single = result(
-        "ih-clamp/no-single-head-necessary", "test_single.py::no_single_head_is_necessary", "No single head is necessary",
-        "ih-clamp-eight", "SUPPORTED", "median 0.004 of six seeds, interval 0.001 to 0.012, inside within ±0.03 accuracy",
-        **measured(draw(25, 6, 0.005, 0.004), null), protocol="Largest drop of accuracy over the eight single removals.",
+        "ih-clamp/no-single-head-necessary", "test_single.py::no_single_head_is_necessary",
+        "No single head is necessary",
+        "ih-clamp-eight", "SUPPORTED", why(draw(25, 6, 0.005, 0.004), null, "inside"),
+        **measured(draw(25, 6, 0.005, 0.004), null),
+        protocol="Largest drop of accuracy over the eight single removals.",
         documented={"text": "accuracy stays at 0.987 or above", "value": 0.013, "unit": "accuracy"},
     )  # fmt: skip
     broken = control(single, "one-head family", "negative", "INCONCLUSIVE", "median 0.05, reaches across ±0.03", False,
@@ -308,13 +182,16 @@ def _ih_clamp() -> list[Doc]:
     adds = region(-INF, 0.0, "log nat")
     times = [(-0.9, -0.7), (-1.1, -0.8), (-INF, -0.6), (-0.5, -0.4), (-1.4, -1.2), (-INF, -0.9)]
     up = result(
-        "ih-clamp/heads-add-up", "test_add.py::heads_add_up", "Heads add up in order of strength", "ih-clamp-eight", "SUPPORTED",
+        "ih-clamp/heads-add-up", "test_add.py::heads_add_up", "Heads add up in order of strength", "ih-clamp-eight",
+        "SUPPORTED",
         "median below −0.4 in six seeds, inside below 0 log nat", **measured(times, adds),
         protocol="Smallest adjacent gap of log loss as heads are added back; a loss at the floor is an open interval.",
         documented={"text": "0.117, 0.044, 0.010, 0.005", "value": -0.69, "unit": "log nat"},
         observations={
-            "loss": {"kind": "curve", "title": "Loss as heads are added back", "unit": "nat", "x": [1, 2, 3, 4, 5, 6, 7, 8],
-                     "y": [0.117, 0.044, 0.01, 0.005, 0.004, 0.0035, 0.0031, 0.003], "x_label": "heads", "y_scale": "log"},
+            "loss": {"kind": "curve", "title": "Loss as heads are added back", "unit": "nat", "x": [1, 2, 3, 4, 5, 6,
+                                                                                                    7, 8],
+                     "y": [0.117, 0.044, 0.01, 0.005, 0.004, 0.0035, 0.0031, 0.003], "x_label": "heads",
+                     "y_scale": "log"},
             "remark": {"kind": "text", "title": "Seed 2", "text": "Its loss reached the floor at four heads."}},
         recorded={"weights": True, "retrained_seed": 2, "agrees": False},
     )  # fmt: skip
@@ -328,29 +205,36 @@ def _attn_sae() -> list[Doc]:
     on_model = {
         "replicates": replicates({"effect": batches}, seeds=False), "n": 46, "replicate_unit": "prompt batch",
         "design": {"most": 60, "bounds": {"effect": 1.0}}, "subject_kind": "model", "evidence": "model",
-        "effects": [{**effect(batches, rise, unit="attention rise"), "method": "betting confidence sequence", "estimate": low,
+        "effects": [{**effect(batches, rise, unit="attention rise"), "method": "betting confidence sequence",
+                     "estimate": low,
                      "low": 0.192, "high": 0.447, "clipped": 0.004, "t_low": low - 0.05, "t_high": low + 0.05}],
     }  # fmt: skip
     prefix = "test_prefix.py::long_and_short_prefix_heads"
-    wanted = {"documented": {"text": "head 5.1 from 0.3 at prefix 1 to 0.7 at prefix 2", "value": 0.4, "unit": "attention rise"},
-              "protocol": "Rise of induction attention from prefix 1 to 4, long-prefix head minus short-prefix head."}  # fmt: skip
-    family = result("attn-sae/long-short-prefix-heads", prefix, "Heads split by prefix length", "order-two-rules", "SUPPORTED",
-                    "median 0.42 of six seeds, inside above 0.1 attention rise", **measured(draw(32, 6, 0.42, 0.08), rise),
+    wanted = {"documented": {"text": "head 5.1 from 0.3 at prefix 1 to 0.7 at prefix 2", "value": 0.4,
+                             "unit": "attention rise"},
+              "protocol": "Rise of induction attention from prefix 1 to 4, long minus short."}  # fmt: skip
+    family = result("attn-sae/long-short-prefix-heads", prefix, "Heads split by prefix length", "order-two-rules",
+                    "SUPPORTED",
+                    why(draw(32, 6, 0.42, 0.08), rise, "inside"), **measured(draw(32, 6, 0.42, 0.08), rise),
                     **wanted)  # fmt: skip
     family["replicates"].append({"index": 6, "seed": 6, "passed": False, "effects": {"effect": [0.02, 0.02]}})
     family["replicates"].append({"index": 7, "seed": 7, "passed": True, "effects": {"effect": [0.4, 0.4]}})
-    twin = control(family, "order-one twin", "negative", "REFUTED", "median 0.01 of six seeds, outside above 0.1",
+    twin = control(family, "order-one twin", "negative", "REFUTED", why(draw(33, 6, 0.0, 0.03), rise, "outside"),
                    subject="order-one-rules", **measured(draw(33, 6, 0.0, 0.03), rise))  # fmt: skip
     big = np.abs(np.random.default_rng(5).normal(0, 0.06, (12, 12)))
     big[5, 1], big[5, 5], big[6, 9], big[7, 10] = 0.81, 0.77, 0.6, 0.44
-    model = result("attn-sae/long-short-prefix-heads", prefix, "Heads split by prefix length", "gpt2-small", "SUPPORTED",
-                   "mean 0.34 over 46 prompt batches, inside above 0.1 attention rise", **on_model, **wanted, observations={
-                       "scores": {"kind": "heads", "title": "Induction attention", "unit": "attention", "values": big.tolist(),
+    model = result("attn-sae/long-short-prefix-heads", prefix, "Heads split by prefix length", "gpt2-small",
+                   "SUPPORTED",
+                   "mean 0.34 over 46 prompt batches, inside above 0.1 attention rise", **on_model, **wanted,
+                   observations={
+                       "scores": {"kind": "heads", "title": "Induction attention", "unit": "attention",
+                                  "values": big.tolist(),
                                   "marked": [[5, 1], [5, 5]]}})  # fmt: skip
     test = "test_prefix.py::corruption_is_selective"
     title = "Prefix corruption is selective"
     few = result("attn-sae/prefix-corruption-selective", test, title, "order-two-rules", "INCONCLUSIVE",
-                 "three seeds of six: too few to decide", expected={"verdict": "SUPPORTED", "reason": "as in the paper"},
+                 "three seeds of six: too few to decide", expected={"verdict": "SUPPORTED",
+                                                                    "reason": "the paper found it in two heads"},
                  unexpected=True, needed=3, **measured(draw(34, 3, 0.2, 0.1), rise))  # fmt: skip
     failed = result("attn-sae/prefix-corruption-selective", test, title, "gpt2-small", "ERROR",
                     "the claim returned NaN for effect “effect” in prompt batch 0; return a number or an interval",
@@ -372,7 +256,8 @@ def sample() -> Doc:
         "versions": dict(VERSIONS), "machine": {"cpu": "x86-64 with AVX2", "cores": 2, "platform": "Linux"},
         "profile": "standard", "seed": 0, "command": "pytest claims --with-controls --report report", "papers": papers,
         "results": [*_load_bearing(), *_ih_clamp(), *_attn_sae()],
-        "missing": ["attn_sae/test_prefix.py::corruption_is_selective[order-two-rules-order-one twin]"], "complete": False,
+        "missing": ["attn_sae/test_prefix.py::corruption_is_selective[order-two-rules-order-one twin]"],
+        "complete": False,
     }  # fmt: skip
 
 
@@ -386,11 +271,14 @@ def hostile() -> Doc:
     document = copy.deepcopy(sample())
     for index, name in enumerate((HOSTILE, RIGHT_TO_LEFT, LONG)):
         entry = document["results"][[0, 10, 13][index]]
-        entry.update(subject=name, title=name, reason=name, statement=name, protocol=name, finding=f"{entry['paper']}/{name}")
+        entry.update(
+            subject=name, title=name, reason=name, statement=name, protocol=name, finding=f"{entry['paper']}/{name}"
+        )
         for mark in entry["controls"]:
             mark["name"] = f"{name} {mark['name']}"
         entry["observations"] = {name: {"kind": "table", "title": name, "columns": [name], "rows": [[name]]}}
-        entry["receipts"] = [{"intervention": name, "fired": 1, "wired": True, "moved_activation": 0.1, "moved_logits": 0.1,
+        entry["receipts"] = [{"intervention": name, "fired": 1, "wired": True, "moved_activation": 0.1,
+                              "moved_logits": 0.1,
                               "neutral": False, "count": 1}]  # fmt: skip
         entry["documented"] = {"text": name, "value": None, "unit": name}
     document["papers"][0].update(title=HOSTILE, authors=HOSTILE, url="javascript:alert(1)", identifier=HOSTILE)

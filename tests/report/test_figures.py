@@ -1,0 +1,126 @@
+"""Axes and figures: numbers where they belong."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+from claimbench.reporting import forest, observations, words
+from claimbench.reporting.figures import Axis, axis
+from claimbench.reporting.results import complete
+from hypothesis import given
+from hypothesis import strategies as st
+from sample import sample
+
+finite = st.floats(-1e6, 1e6)
+
+
+@given(st.lists(finite, min_size=1), st.booleans())
+def test_an_axis_holds_its_values_in_order(values: list[float], log: bool) -> None:
+    scale = axis(values, log=log)
+    places = [scale.share(value) for value in sorted(values)]
+    assert places == sorted(places) and all(0 <= place <= 1 for place in places)
+    assert scale.low < scale.high
+    ticks = scale.ticks()
+    slack = 1e-6 * (scale.high - scale.low)
+    assert len(ticks) <= 6 and all(scale.low - slack <= tick <= scale.high + slack for tick in ticks)
+
+
+def test_an_axis_without_values_is_an_axis() -> None:
+    assert axis([]).low < axis([]).high
+    assert axis([None, math.inf]).ticks()
+    assert axis([0.0]).low < 0 < axis([0.0]).high
+
+
+def test_log_axes_are_even_in_ratio() -> None:
+    scale = Axis(1, 100, log=True)
+    assert scale.share(10) == pytest.approx(0.5)
+    assert scale.ticks() == [1, 10, 100]
+
+
+def results() -> list[dict[str, Any]]:
+    return list(complete(sample())["results"])  # type: ignore[arg-type]
+
+
+def test_a_forest_plot_has_a_row_for_each_replicate() -> None:
+    result = results()[0]
+    effect = result["effects"][0]
+    drawn = forest.forest(effect, result, forest.shared_axis([result], effect, 0.28), 0.28)
+    assert drawn.count('class="replicate used"') == 6
+    assert drawn.count('class="interval"') == 1 and drawn.count('class="estimate"') == 1
+    assert drawn.count('class="documented"') == 1 and drawn.count('class="edge"') == 1
+    assert "holds above 0.1 share of gain" in drawn
+    for index in range(6):
+        assert f'<li class="used">seed {index}</li>' in drawn
+
+
+def test_open_ends_are_arrows() -> None:
+    result = next(r for r in results() if r["finding"].endswith("heads-add-up"))
+    effect = result["effects"][0]
+    drawn = forest.forest(effect, result, forest.shared_axis([result], effect))
+    assert effect["low"] is None
+    assert drawn.count("M6 -4 0 0 6 4") == 2  # two seeds reached the floor
+    assert drawn.count('class="open"') == 1
+    assert "(−∞, −0.6]" in drawn
+
+
+def test_many_replicates_share_one_band() -> None:
+    result = next(r for r in results() if r["n"] == 46)
+    effect = result["effects"][0]
+    drawn = forest.forest(effect, result, forest.shared_axis([result], effect))
+    assert drawn.count('class="replicate used many"') == 46
+    assert drawn.count("<li ") == 2 * 3
+
+
+def test_the_interval_lies_where_its_numbers_say() -> None:
+    result = results()[0]
+    effect = result["effects"][0]
+    scale = forest.shared_axis([result], effect)
+    drawn = forest.strip(effect, scale, result)
+    found = re.search(r'class="interval" x="([\d.]+)%" width="([\d.]+)%"', drawn)
+    assert found
+    assert float(found[1]) == pytest.approx(100 * scale.share(effect["low"]), abs=0.01)
+    assert float(found[1]) + float(found[2]) == pytest.approx(100 * scale.share(effect["high"]), abs=0.02)
+
+
+def test_replicates_that_failed_or_came_late_are_marked() -> None:
+    result = next(r for r in results() if len(r["replicates"]) == 8)
+    assert [state for _, state in forest.states(result)] == ["used"] * 6 + ["failed", "surplus"]
+
+
+def test_maps_of_heads_mark_negative_absent_and_chosen_heads() -> None:
+    drawn = observations.heads({"title": "t", "values": [[0.9, -0.5], [None, 0.0]], "marked": [[0, 0]]})
+    assert 'class="p8"' in drawn and 'class="n4"' in drawn and 'class="absent"' in drawn and 'class="ring"' in drawn
+    assert "0.0 (0.9), 0.1 (−0.5)" in drawn
+    assert "Ringed: 0.0." in drawn
+    assert observations.heads({"values": [[0.0, 0.0]]}).count("<text") == 5
+
+
+def test_curves_keep_gaps_and_name_groups_once() -> None:
+    seeds = [{"name": f"loss, seed {index}", "y": [1.0, None, 0.5, 0.2]} for index in range(3)]
+    drawn = observations.curve({"title": "t", "x": [0, 1, 2, 3], "series": seeds})
+    assert drawn.count("series s0 thin") == 3 and drawn.count("<li>") == 1
+    assert "loss, each of 3" in drawn
+    line = re.search(r'series s0 thin" d="([^"]+)"', drawn)
+    assert line and line[1].count("M") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.9312, "0.931"), (-0.5, "−0.5"), (12345, "12\u202f345"), (0.00012, "1.2e−4"), (0, "0"), (None, "–"),
+     (999.6, "1000"), (True, "yes"), (2.5e12, "2.50e+12")],
+)  # fmt: skip
+def test_numbers(value: float | None, shown: str) -> None:
+    assert words.number(value) == shown
+
+
+def test_intervals_and_durations() -> None:
+    assert words.interval(0.1, 0.4) == "[0.1, 0.4]"
+    assert words.interval(None, 0.4) == "(−∞, 0.4]"
+    assert words.interval(0.1, None) == "[0.1, ∞)"
+    assert words.interval(None, None) == "unbounded"
+    assert [words.duration(s) for s in (None, 0.44, 41, 432, 7500)] == [
+        "not recorded", "0.4 s", "41 s", "7 min 12 s", "2 h 05 min"]  # fmt: skip
+    assert words.memory(1900) == "1.9 GB"
