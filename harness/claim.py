@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,7 +109,7 @@ def claim(
     requires: Sequence[Requirement] = (),
     variants: Sequence[Variant] = (),
     shows: Sequence[Step] = (),
-    bounds: float | Mapping[str, float] = 1.0,
+    bounds: float | Mapping[str, float] | None = None,
     most: int = 60,
     evidence: str | None = None,
     arms: Mapping[str, Any] | None = None,
@@ -125,7 +126,8 @@ def claim(
         requires: preconditions, measured on data of their own.
         variants: the claim under other reasonable choices.
         shows: steps that only make observations for the reader, once per subject.
-        bounds: half-width at which effects are clipped when prompts are the replicates (one given model).
+        bounds: half-width at which effects are clipped when prompts are the replicates (one given model); by default 1,
+            or twice the farthest edge of the region where that is more.
         most: largest number of prompt batches on one given model.
         evidence: overrides the evidence level of the subject (for `instrument` claims).
         arms: named recipes, for claims about training.
@@ -136,7 +138,11 @@ def claim(
 
     def declare(function: Callable[..., Any]) -> Claim:
         regions = {"effect": holds} if isinstance(holds, Region) else dict(holds)
-        bound = {name: float(bounds) for name in regions} if isinstance(bounds, int | float) else dict(bounds)
+        judged = {name: region for name, region in regions.items() if region.of == "typical"}
+        if bounds is None:
+            bound = {name: max(1.0, 2 * _farthest(region)) for name, region in judged.items()}
+        else:
+            bound = dict.fromkeys(judged, float(bounds)) if isinstance(bounds, int | float) else dict(bounds)
         made = Claim(
             function=function,
             finding=finding,
@@ -159,6 +165,12 @@ def claim(
     return declare
 
 
+def _farthest(region: Region) -> float:
+    """Distance from zero of a region's farther finite edge, on the region's scale."""
+    edges = [abs(region.forward(edge)) for edge in (region.low, region.high) if math.isfinite(edge)]
+    return max(edges, default=0.0)
+
+
 def _check(made: Claim) -> None:
     where = f"claim {made.name} ({made.finding})"
     paper, slash, short = made.finding.partition("/")
@@ -168,8 +180,15 @@ def _check(made: Claim) -> None:
         raise DeclarationError(f"{where}: no docstring: its first line says what is estimated, the rest how")
     if not 1 <= len(made.holds) <= MOST_EFFECTS:
         raise DeclarationError(f"{where}: {len(made.holds)} judged effects; allowed are 1 to {MOST_EFFECTS}")
-    if set(made.bounds) != set(made.holds):
-        raise DeclarationError(f"{where}: bounds name {sorted(made.bounds)}, the regions {sorted(made.holds)}")
+    typical = {name: region for name, region in made.holds.items() if region.of == "typical"}
+    if set(made.bounds) != set(typical):
+        raise DeclarationError(f"{where}: bounds name {sorted(made.bounds)}, the typical effects are {sorted(typical)}")
+    for name, region in typical.items():
+        if not made.bounds[name] > _farthest(region):
+            raise DeclarationError(
+                f"{where}: effect {name!r} is clipped at {made.bounds[name]:g}, and its region is {region}: "
+                "the bound must lie beyond every edge"
+            )
     if made.evidence is not None and made.evidence not in EVIDENCE:
         raise DeclarationError(f"{where}: evidence {made.evidence!r} is unknown: use one of {', '.join(EVIDENCE)}")
     kinds = {control.kind for control in made.controls}

@@ -188,6 +188,8 @@ class ClaimItem(pytest.Item):
         except (StoreError, LoadError) as error:
             # No later item can do better; what is measured stays measured, and the report says what is missing.
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+        except ClaimbenchError as error:
+            pytest.fail(str(error), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, self.nodeid

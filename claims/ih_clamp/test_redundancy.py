@@ -14,7 +14,7 @@ from claimbench.measures.labels import (
     solo_accuracies,
     without_one_accuracies,
 )
-from scipy.stats import spearmanr
+from claimbench.measures.ranks import rank_correlation
 
 LAYER = 1  # the layer whose heads choose the label; layer 0 prepares keys and values
 FAMILY = causal_lm(
@@ -143,7 +143,7 @@ def strength_predicts_what_a_head_can_do_alone(lm, strengths, shown, rng, observ
         ["head", "strength", "accuracy alone"],
         [[h, strengths[h], solo[h]] for h in np.argsort(-np.asarray(strengths))],
     )
-    return float(spearmanr(strengths, solo).statistic)
+    return rank_correlation(strengths, solo)
 
 
 @claim(
@@ -208,7 +208,7 @@ def heads_add_up(lm, strengths, shown, rng, observe, mode="zero"):
     lines = {"by strength": by_strength[1:], "without the strongest": [*rest[1:], np.nan]}
     observe.curve("Loss as heads are added", range(1, len(order) + 1), lines, x_label="heads kept", unit="nat")
     return {
-        "trend": float(spearmanr(range(1, len(order) + 1), by_strength[1:]).statistic),
+        "trend": rank_correlation(range(1, len(order) + 1), by_strength[1:]),
         "compensation": float(np.log(rest[-1] / rest[1])),
         "order": float(np.log(random).mean() - np.log(by_strength[1:3]).mean()),
     }

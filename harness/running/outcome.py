@@ -45,6 +45,8 @@ def word(result: Mapping[str, Any]) -> str:
     if control is not None:
         if control["ok"]:
             return f"{verdict} as a {control['kind']} must"
+        if control["ok"] is None and verdict == Verdict.NOT_APPLICABLE:
+            return f"{verdict}, as the claim itself"
         return f"{verdict} ({control['kind']} should be {control['expected']})"
     if result["unexpected"]:
         return f"{verdict} (expected {result['expected']['verdict']})"

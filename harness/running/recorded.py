@@ -76,10 +76,12 @@ class Recorded:
 
 
 def _compare(found: Family, seed: int) -> dict[str, Any]:
-    from ..training import compare
+    from ..training import check, disagreements, train
 
     started = time.perf_counter()
-    differences = compare(found.recipe, seed, found.subject(seed).model)
+    assert found.recipe is not None
+    rebuilt = check(train(found.recipe, seed).model, found.recipe, seed)
+    differences = disagreements(rebuilt, check(found.subject(seed).model, found.recipe, seed))
     return {
         "agrees": not differences,
         "differences": "; ".join(differences),
