@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from claimbench.subjects.family import family, load_organisms
+from claimbench.subjects.loading import load_model
 
-ORGANISMS = Path(__file__).parents[1] / "fixtures" / "organisms"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def constructed(name: str, seed: int = 0) -> Any:
     """A shipped organism as a real subject."""
-    load_organisms([ORGANISMS])
+    load_organisms([FIXTURES / "organisms"])
     return family(name).subject(seed)
+
+
+@cache
+def story_model() -> Any:
+    """A real pretrained model without induction heads."""
+    return load_model(str(FIXTURES / "models" / "stories260K"))
 
 
 Rule = Callable[

@@ -104,7 +104,11 @@ def item_attention(lm: LM, shown: Episodes) -> Floats:
 def solo_accuracies(
     lm: LM, shown: Episodes, layer: int = 1, mode: str = "zero", rng: Generator | None = None
 ) -> Floats:
-    """Accuracy with one head of the layer kept and its others removed, [heads]. The source removes by zeroing."""
+    """Accuracy with one head of the layer kept and its others removed, [heads].
+
+    The source removes by zeroing; mean agrees. Resample does not fit: it puts other episodes' answers in the place of the
+    removed heads, which one head cannot outvote.
+    """
     return np.array([label_accuracy(_keep(lm, layer, [h], mode, rng), shown) for h in range(lm.heads)])
 
 

@@ -265,8 +265,10 @@ def _natural(lm: LM, rng: Generator) -> Callable[[int, int, int], tuple[Ids, Ids
     if lm.tokens.natural is None:
         raise NotApplicable("spans of natural text are needed; this subject has no source of them")
 
+    draw_text = lm.tokens.natural
+
     def text(size: int) -> Ids:
-        return np.asarray(lm.tokens.natural(rng, size), dtype=np.int64) if size else np.zeros(0, dtype=np.int64)
+        return np.asarray(draw_text(rng, size), dtype=np.int64) if size else np.zeros(0, dtype=np.int64)
 
     def draw(size: int, lead: int, rest: int) -> tuple[Ids, Ids, Ids, Ids]:
         span = text(size)

@@ -179,7 +179,7 @@ def forest(effect: Effect, result: Mapping[str, Any], scale: Axis, documented: f
         parts.append(glyph(scale.at(documented), y, DIAMOND, "documented"))
         names.append(("the paper", words.number(documented), "paper"))
     bottom = y + ROW / 2 + 2
-    parts = [*_backdrop(effect, scale, bottom), tick_labels(scale, bottom + 14, TOP - 4, bottom), *parts]
+    parts = [tick_labels(scale, bottom + 14, TOP - 4, bottom), *_backdrop(effect, scale, bottom), *parts]
     figure = picture(parts, bottom + 20, describe(effect, result))
     row = Markup('<li class="{}">{}</li>')
     left = join(row.format(kind, label) for label, _, kind in names)

@@ -70,7 +70,9 @@ class Replicate:
     @property
     def passed(self) -> bool:
         """Whether every precondition measured here was met and the effect could be taken."""
-        return all(body["passed"] for name, body in self.parts.items() if name.startswith("requires")) and not self.fatal
+        if self.fatal:
+            return False
+        return all(body["passed"] for name, body in self.parts.items() if name.startswith("requires"))
 
 
 class Measurer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,11 @@ def _quantile(freedom: int, level: float) -> float:
 def t_interval(
     lows: NDArray[np.float64], highs: NDArray[np.float64], level: float
 ) -> tuple[float, float] | tuple[None, None]:
-    """Student's interval of the mean of the middles; (None, None) below two values or with open ends."""
+    """Student's interval of the mean of the middles; (None, None) below two values, with open ends or on overflow."""
     n = len(lows)
-    if n < 2 or not (np.isfinite(lows).all() and np.isfinite(highs).all()):
+    if n < 2:
         return None, None
-    middles = (lows + highs) / 2
-    mean, margin = float(middles.mean()), _quantile(n - 1, level) * float(middles.std(ddof=1)) / n**0.5
-    return mean - margin, mean + margin
+    with np.errstate(over="ignore", invalid="ignore"):  # open ends, and squares too large for a float
+        middles = lows / 2 + highs / 2
+        mean, margin = float(middles.mean()), _quantile(n - 1, level) * float(middles.std(ddof=1)) / n**0.5
+    return (mean - margin, mean + margin) if math.isfinite(mean) and math.isfinite(margin) else (None, None)

@@ -57,8 +57,13 @@ def interval(lows: NDArray[np.float64], highs: NDArray[np.float64], rank: int) -
 
 
 def median(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> float | None:
-    """The median of the effects; between interval ends the middle, beside an open end the finite one, else None."""
-    low, high = float(np.median(lows)) if len(lows) else -math.inf, float(np.median(highs)) if len(highs) else math.inf
+    """The median of one or more effects; between interval ends the middle, beside an open end the finite one, else None."""
+    low, high = _middle(lows), _middle(highs)
     if math.isfinite(low) and math.isfinite(high):
-        return low if low == high else (low + high) / 2
+        return low / 2 + high / 2
     return low if math.isfinite(low) else high if math.isfinite(high) else None
+
+
+def _middle(x: NDArray[np.float64]) -> float:
+    ordered = np.sort(x)
+    return float(ordered[(len(x) - 1) // 2] / 2 + ordered[len(x) // 2] / 2)  # halves first: no overflow

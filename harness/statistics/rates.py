@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..region import Region
+
 if TYPE_CHECKING:
     from scipy import special
 else:
@@ -33,12 +35,12 @@ def interval(surely: int, perhaps: int, n: int, error: float) -> tuple[float, fl
     return lower_limit(surely, n, error), upper_limit(perhaps, n, error)
 
 
-def nearest_deciding(edges: tuple[float, ...], n: int, error: float) -> float | None:
+def nearest_deciding(region: Region, n: int, error: float) -> float | None:
     """The smallest distance from an edge at which an observed rate of n replicates decides; None where none does."""
+    limits = {events / n: interval(events, events, n, error) for events in range(n + 1)}
     distances = [
-        abs(events / n - edge)
-        for edge in edges
-        for events in range(n + 1)
-        if lower_limit(events, n, error) > edge or upper_limit(events, n, error) < edge
+        min(abs(rate - edge) for edge in region.edges)
+        for rate, (low, high) in limits.items()
+        if region.contains(low, high) or region.disjoint(low, high)
     ]
     return min(distances, default=None)

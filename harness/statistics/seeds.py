@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -115,8 +116,9 @@ def _resolved(low: float, high: float, region: Region) -> tuple[float, float]:
     """
     if math.isinf(low) or math.isinf(high):
         return low, high
-    middle = low + (high - low) / 2
+    middle = low / 2 + high / 2
     half = RESOLUTION * max(abs(middle), min(abs(middle - edge) for edge in region.edges))
+    half = max(half, sys.float_info.min)  # exact zeros on an edge at zero decide nothing
     return min(low, middle - half), max(high, middle + half)
 
 
@@ -143,7 +145,7 @@ def _refutes(e: EffectSummary, lows: Array, highs: Array, look: int, design: See
 def _detectable(e: EffectSummary, n: int, error: float) -> float | None:
     """The distance from an edge at which this n and spread decide on either side; None where they never do."""
     if e.region.of == "rate":
-        return rates.nearest_deciding(e.region.edges, n, error)
+        return rates.nearest_deciding(e.region, n, error)
     if e.estimate is None or math.isinf(e.low) or math.isinf(e.high):
         return None
     return max(e.estimate - e.low, e.high - e.estimate)

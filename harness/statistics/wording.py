@@ -18,7 +18,9 @@ def count(n: int, noun: str) -> str:
 
 def number(x: float | None) -> str:
     """Three significant digits; `open` for an infinite end, `unknown` for None."""
-    return "unknown" if x is None else "open" if math.isinf(x) else f"{x:.3g}"
+    if x is None:
+        return "unknown"
+    return "open" if math.isinf(x) else f"{x if abs(x) > 1e-300 else 0.0:.3g}"
 
 
 def place(region: Region, low: float, high: float) -> str:

@@ -11,9 +11,9 @@ heads of each layer are shuffled, so that no index and no axis gives the circuit
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,10 +127,6 @@ class Construction:
             if head.role == role
         ]
 
-    def roles(self) -> Iterable[str]:
-        """Every role, once."""
-        return dict.fromkeys(head.role for heads in self._layers for head in heads)
-
     def build(self) -> transformers.GPT2LMHeadModel:
         """The model: eval mode, float32, nothing requires a gradient. Leaves torch's global generator as it was."""
         width = 2 * self.size
@@ -140,7 +136,7 @@ class Construction:
             tie_word_embeddings=False, bos_token_id=None, eos_token_id=None, pad_token_id=None,
         )  # fmt: skip
         with torch.random.fork_rng(devices=[]):
-            model = transformers.GPT2LMHeadModel(config)
+            model: Any = transformers.GPT2LMHeadModel(config)
         model.eval().requires_grad_(False)
         for parameter in model.parameters():
             parameter.zero_()
@@ -155,9 +151,10 @@ class Construction:
         for block, heads, order in zip(body.h, self._layers, self._order, strict=True):
             for head, place in zip(heads, order, strict=True):
                 self._place(block.attn, head, int(place))
-        return model
+        built: transformers.GPT2LMHeadModel = model
+        return built
 
-    def _place(self, attention: torch.nn.Module, head: Head, place: int) -> None:
+    def _place(self, attention: Any, head: Head, place: int) -> None:
         """Writes one head's columns of c_attn (query, key and value side by side) and rows of c_proj."""
         width, start = 2 * self.size, place * self.head_dim
         weight, bias = np.zeros((3, width, self.head_dim)), np.zeros(self.head_dim)

@@ -44,7 +44,8 @@ def token_codes(rng: np.random.Generator, count: int) -> Array:
 def position_codes(context: int) -> Array:
     """[context, 16]: unit codes (cos, sin at eight frequencies) whose similarity depends on the distance only."""
     angle = 2 * np.pi * np.outer(np.arange(context), FREQUENCIES) / PERIOD
-    return np.concatenate([np.cos(angle), np.sin(angle)], axis=1) / np.sqrt(len(FREQUENCIES))
+    codes: Array = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) / np.sqrt(len(FREQUENCIES))
+    return codes
 
 
 def shift(lag: int) -> Array:

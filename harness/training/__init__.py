@@ -1,1 +1,31 @@
+"""Recipes, data streams and the trainer."""
 
+from . import data_copying, data_labels, data_natural
+from .data_labels import label_pairs, label_rows
+from .networks import live_heads
+from .recipe import Recipe, Stage, Stop
+from .recorded import load, record, recorded_curve
+from .streams import Batch, data_stream, stream, streams
+from .trainer import Run, check, disagreements, evaluate, train
+
+__all__ = [
+    "Batch",
+    "Recipe",
+    "Run",
+    "Stage",
+    "Stop",
+    "check",
+    "data_labels",
+    "data_stream",
+    "disagreements",
+    "evaluate",
+    "label_pairs",
+    "label_rows",
+    "live_heads",
+    "load",
+    "record",
+    "recorded_curve",
+    "stream",
+    "streams",
+    "train",
+]

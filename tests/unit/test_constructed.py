@@ -22,7 +22,9 @@ from claimbench.subjects.construct_heads import (
     shift,
     token_codes,
 )
-from claimbench.subjects.family import Built, family
+from claimbench.subjects.family import Built, families, family, load_organisms
+from claimbench.subjects.lm import LM
+from claimbench.subjects.shipped import shipped_root
 from scipy.stats import spearmanr
 
 NAMES = [
@@ -34,6 +36,11 @@ NAMES = [
 ]
 SEEDS = [0, 1, 10]
 Heads = list[tuple[int, int]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def organisms() -> None:
+    load_organisms([shipped_root() / "fixtures" / "organisms"])
 
 
 @cache
@@ -162,6 +169,21 @@ def test_bystanders_act_but_change_little(name: str) -> None:
         assert 1e-3 < moved < 0.5, head
 
 
+def test_every_constructed_family_is_covered_here_and_ships_eleven_seeds() -> None:
+    assert {name for name in families() if name.startswith("constructed-")} == set(NAMES)
+    assert all(family(name).seeds == 11 and family(name).evidence == "organism" for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_a_subject_with_the_same_logits(name: str) -> None:
+    subject = family(name).subject(2)
+    assert isinstance(subject, LM) and (subject.layers, subject.heads, subject.context) == (2, 8, 256)
+    ids = spans(built(name, 2), np.random.default_rng(0), 2, 20)
+    assert subject.logits(torch.from_numpy(ids)).numpy() == pytest.approx(
+        forward(built(name, 2).model, ids)[0], abs=1e-3
+    )
+
+
 # ---- one family each
 
 
@@ -214,7 +236,7 @@ def episodes(made: Built, rng: np.random.Generator, n: int) -> tuple[np.ndarray,
 @pytest.mark.parametrize("seed", range(11))
 def test_graded_heads(seed: int) -> None:
     made = built("constructed-graded-heads", seed)
-    ids, answer, asked = episodes(made, np.random.default_rng(seed), 2000)
+    ids, answer, asked = episodes(made, np.random.default_rng(seed), 1000)
     rows, every = np.arange(len(ids)), [(1, head) for head in range(8)]
 
     def score(without: Heads) -> tuple[float, float]:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from claimbench.errors import UsageError
+from claimbench.measures.gains import order_gain
 from claimbench.measures.null import quantiles, wrong_keys
 from claimbench.measures.prompts import repeats, reversed_copies
 from claimbench.measures.scores import KINDS, HeadScores, head_scores, heads_above_null, top_heads_per_layer
 
-from measure_fakes import FakeLM, anti, blend, constructed, duplicate, induction, lag, previous, sink, uniform
+from measure_fakes import (
+    FakeLM,
+    anti,
+    blend,
+    constructed,
+    duplicate,
+    induction,
+    lag,
+    previous,
+    sink,
+    story_model,
+    uniform,
+)
 
 LENGTH = 12
 LAYERS = ((induction, anti, duplicate, previous), (lag(LENGTH - 1), uniform, sink, blend(0.5, sink, induction)))
@@ -147,3 +160,13 @@ def test_the_constructed_mirror_head_is_positional() -> None:
     scores, head = head_scores(lm, rows), lm.facts["mirror_heads"][0]
     assert scores.raw["anti"][head] > 0.99 and scores.excess["anti"][head] < 0.01
     assert heads_above_null(scores, "anti") == []
+
+
+@pytest.mark.parametrize("source", ["frequent", "natural"])
+def test_a_real_story_model_has_previous_token_heads_and_no_induction_heads(source: str) -> None:
+    lm = story_model()
+    rows = repeats(lm, np.random.default_rng(0), n=16, source=source)
+    scores = head_scores(lm, rows)
+    assert heads_above_null(scores) == heads_above_null(scores, "duplicate") == heads_above_null(scores, "anti") == []
+    assert len(heads_above_null(scores, "previous")) >= 3 and scores.raw["previous"].max() > 0.5
+    assert order_gain(lm, rows) < 0.3
