@@ -148,7 +148,7 @@ def _ih_clamp() -> list[Doc]:
         recorded={"weights": True, "retrained_seed": 2, "agrees": True},
         observations={"strengths": {
             "kind": "heads", "title": "Attention to the correct label, seed 0", "unit": "attention",
-            "values": [[0.04, 0.03, 0.05, 0.02, 0.04, 0.06, 0.03, 0.04], [0.84, 0.71, 0.52, 0.44, 0.36, 0.28, 0.19, 0.1]],
+            "values": [[0.04, 0.03, 0.05, 0.02, 0.04, 0.06, 0.03, 0.0], [0.84, 0.71, 0.52, 0.44, 0.36, 0.28, 0.2, 0.1]],
             "marked": [[1, 0], [1, 1], [1, 2], [1, 3], [1, 4]]}},
     )  # fmt: skip
     one = control(graded, "one-head family", "negative", "REFUTED", "spread 0 in every seed, outside above 0.2", n=6,
