@@ -1,0 +1,33 @@
+# `make claims` and `make test` set up all they need; a virtual environment in .venv is made once.
+
+PYTHON ?= python3
+PROFILE ?= standard
+SEED ?= 0
+JOBS ?= 2
+REPORT ?= report
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: claims test lint bench clean
+
+claims: $(READY)
+	$(RUN) -m claimbench run claims --with-controls --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
+		--report $(REPORT) --junitxml $(REPORT)/junit.xml -p no:cacheprovider -q
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests -n $(JOBS)
+
+lint: $(READY)
+	$(RUN) -m ruff check harness claims fixtures tests conftest.py
+	$(RUN) -m mypy
+
+clean:
+	rm -rf $(VENV) .claimbench $(REPORT) build *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "claimbench needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
