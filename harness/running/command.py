@@ -42,7 +42,7 @@ def measure(arguments: Sequence[str]) -> int:
     words = with_default_claims(words)
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet):
-        code = int(pytest.main([*_without_reports(words), "--collect-only", "-q", "-p", "no:cacheprovider"], plugins=[catcher]))
+        code = int(pytest.main([*_without_reports(words), "--collect-only", "-q", "-p", "no:cacheprovider", "--assert=plain"], plugins=[catcher]))
     if code not in (0, 5):
         print(quiet.getvalue(), end="", file=sys.stderr)
         return code
