@@ -57,7 +57,7 @@ def interval(lows: NDArray[np.float64], highs: NDArray[np.float64], rank: int) -
 
 
 def median(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> float | None:
-    """The median of one or more effects; between interval ends the middle, beside an open end the finite one, else None."""
+    """The median of one or more effects: of intervals the middle, beside an open end the finite one, else None."""
     low, high = _middle(lows), _middle(highs)
     if math.isfinite(low) and math.isfinite(high):
         return low / 2 + high / 2

@@ -1,0 +1,136 @@
+"""What must hold of every verdict, whatever the data (hypothesis)."""
+
+from __future__ import annotations
+
+import numpy as np
+from claimbench.effect import Value
+from claimbench.region import Region, above, below, interval
+from claimbench.statistics import Judgement, Prompts, Seeds, judge
+from claimbench.verdict import Verdict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+S, R = Verdict.SUPPORTED, Verdict.REFUTED
+ENDS = st.integers(-40, 40).map(lambda i: i / 16)  # sixteenths: ties are frequent and scaling by 2^k is exact
+VALUES = st.tuples(ENDS, ENDS).map(lambda pair: Value(min(pair), max(pair))) | ENDS.map(lambda x: Value(x, x))
+EDGES = st.integers(-30, 30).map(lambda i: i / 16)
+REGIONS = st.one_of(
+    EDGES.map(above),
+    EDGES.map(below),
+    st.tuples(EDGES, EDGES).filter(lambda pair: pair[0] < pair[1]).map(lambda pair: interval(*pair)),
+)
+DESIGNS = st.sampled_from([Seeds(), Seeds((6,)), Prompts({"effect": 4.0}, most=40), Prompts({"effect": 4.0}, least=5)])
+SEEDS = st.lists(VALUES, max_size=14)
+SOME = settings(max_examples=80, deadline=None)
+
+
+def judged(values: list[Value], region: Region, design: Seeds | Prompts) -> Judgement:
+    return judge([{"effect": value} for value in values], {"effect": region}, design)
+
+
+@SOME
+@given(st.integers(6, 11), st.data(), REGIONS)
+def test_order_inside_a_look_does_not_matter(n, data, region):
+    values = data.draw(st.lists(VALUES, min_size=n, max_size=n))
+    mixed = [*data.draw(st.permutations(values[:6])), *data.draw(st.permutations(values[6:]))]
+    assert judged(values, region, Seeds()).verdict is judged(mixed, region, Seeds()).verdict
+
+
+@SOME
+@given(st.lists(ENDS, min_size=12, max_size=12), st.data(), REGIONS)
+def test_order_of_prompts_does_not_matter_at_a_fixed_number(numbers, data, region):
+    """With one look, at twelve: the capital is a product over the gamblers' wins, whatever their order."""
+    design = Prompts({"effect": 4.0}, most=12, least=12)
+    values = [Value(x, x) for x in numbers]
+    verdict = judged(values, region, design).verdict
+    mixed = judged(data.draw(st.permutations(values)), region, design).verdict
+    assert {verdict, mixed} not in ({S, R},)
+
+
+@SOME
+@given(SEEDS, REGIONS, DESIGNS, st.integers(-20, 20))
+def test_units_do_not_matter(values, region, design, power):
+    by = 2.0**power
+    scaled = [Value(value.low * by, value.high * by) for value in values]
+    other = Region(region.low * by, region.high * by)
+    if isinstance(design, Prompts):
+        bounds = {"effect": 4.0 * by}
+        found = judged(scaled, other, Prompts(bounds, design.most, design.least))
+    else:
+        found = judged(scaled, other, design)
+    assert (found.verdict, found.n) == (judged(values, region, design).verdict, judged(values, region, design).n)
+
+
+@SOME
+@given(SEEDS, REGIONS, DESIGNS, st.integers(0, 20), st.integers(0, 20))
+def test_a_larger_region_keeps_support(values, region, design, below_it, above_it):
+    larger = Region(region.low - below_it / 16, region.high + above_it / 16)
+    if judged(values, region, design).verdict is S:
+        assert judged(values, larger, design).verdict is S
+    if judged(values, larger, design).verdict is R:
+        assert judged(values, region, design).verdict is R
+
+
+@SOME
+@given(SEEDS, EDGES, DESIGNS)
+def test_a_region_and_its_complement_are_never_both_supported(values, edge, design):
+    verdicts = [judged(values, above(edge), design).verdict, judged(values, below(edge), design).verdict]
+    assert verdicts.count(S) < 2 and verdicts.count(R) < 2
+    assert verdicts[1] is R or verdicts[0] is not S
+    assert verdicts[0] is R or verdicts[1] is not S
+
+
+@SOME
+@given(SEEDS, SEEDS, REGIONS, DESIGNS)
+def test_topping_up_never_changes_a_decided_verdict(values, more, region, design):
+    found = judged(values, region, design)
+    if found.decided:
+        assert judged([*values, *more], region, design) == found
+
+
+@SOME
+@given(st.lists(VALUES, min_size=11, max_size=11), ENDS)
+def test_moving_a_seed_towards_the_region_never_turns_support_into_refutation(values, edge):
+    region = above(edge)
+    found = judged(values, region, Seeds((11,)))
+    better = [Value(value.low + 1, value.high + 1) for value in values]
+    ranks = {R: 0, Verdict.INCONCLUSIVE: 1, S: 2}
+    assert ranks[judged(better, region, Seeds((11,))).verdict] >= ranks[found.verdict]
+
+
+@SOME
+@given(st.lists(VALUES, min_size=6, max_size=6), REGIONS, st.integers(1, 60), DESIGNS)
+def test_more_agreeing_data_never_turn_support_into_refutation(values, region, times, design):
+    first = judged(values, region, design).verdict
+    more = judged(values * (1 + times), region, design).verdict
+    assert {first, more} != {S, R}
+
+
+@SOME
+@given(SEEDS, REGIONS, DESIGNS)
+def test_what_is_shown_is_what_was_judged(values, region, design):
+    found = judged(values, region, design)
+    (effect,) = found.effects
+    assert found.n <= len(values) and effect.low <= effect.high
+    if found.verdict is S:
+        assert region.contains(effect.low, effect.high)
+        assert effect.low < effect.high
+    if found.verdict is R:
+        assert region.disjoint(effect.low, effect.high)
+    if found.n >= 6 and found.verdict is Verdict.INCONCLUSIVE:
+        assert not region.contains(effect.low, effect.high)
+    if effect.estimate is not None:
+        assert effect.low <= effect.estimate <= effect.high or isinstance(design, Prompts)
+    assert np.isfinite(effect.level) and 0 <= effect.level < 1
+
+
+@SOME
+@given(SEEDS, REGIONS, REGIONS, DESIGNS)
+def test_a_conjunction_is_never_stronger_than_its_parts(values, one, other, design):
+    replicates = [{"effect": value, "other": value} for value in values]
+    if isinstance(design, Prompts):
+        design = Prompts({"effect": 4.0, "other": 4.0}, design.most, design.least)
+    both = judge(replicates, {"effect": one, "other": other}, design)
+    alone = [judge(replicates, {name: region}, design).verdict for name, region in (("effect", one), ("other", other))]
+    if both.verdict is R:
+        assert R in alone
