@@ -1,31 +1,34 @@
-"""Removing heads: their outputs, before the output projection, are replaced by zero, a mean, or another sequence's."""
+"""Removing heads: what is replaced by what. Outputs are meant before the output projection, so its bias stays."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeclarationError, InvalidMeasurement
-from .receipts import names
+from ..errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
 
 Head = tuple[int, int]
-Mode = Literal["resample", "mean", "zero"]
 MODES = ("resample", "mean", "zero")
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Heads to remove and how. Biases of the output projection stay.
+    """Query heads to remove, and how.
 
-    zero: output zero. mean: the plain run's mean over all rows and positions of the same ids. resample: the plain run's
-    output of another row at the same position; which row is a derangement drawn from `seed`.
+    zero: the output becomes zero. mean: the mean over all rows and positions of the model's plain run on the same ids.
+    resample: the plain run's output of another row at the same position; `seed` fixes which row.
     """
 
     heads: tuple[Head, ...]
@@ -35,53 +38,99 @@ class Removal:
     def __str__(self) -> str:
         return f"without {names(self.heads)} ({self.mode})"
 
-    @property
-    def by_layer(self) -> Mapping[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for layer, head in self.heads:
-            found.setdefault(layer, []).append(head)
-        return found
+
+@dataclass(frozen=True)
+class Write:
+    """What one removal writes at one layer: `values` is [rows, seq, k, head_dim] for its k heads, or [k, head_dim]."""
+
+    removal: int
+    heads: tuple[int, ...]
+    values: torch.Tensor
+
+    def of(self, rows: slice) -> torch.Tensor:
+        """The values for some of the rows, [rows or 1, seq or 1, k, head_dim]."""
+        return self.values[rows] if self.values.dim() == 4 else self.values[None, None]
 
 
-def removal(heads: Iterable[Any], mode: str, seed: int, layers: int, per_layer: int) -> Removal:
+def removal(heads: Iterable[Any], mode: str, seed: int | None, layers: int, per_layer: int) -> Removal:
     """A checked removal; DeclarationError names the heads or the mode that do not exist."""
     if mode not in MODES:
         near = difflib.get_close_matches(str(mode), MODES, n=1)
-        raise DeclarationError(
-            f"ablation mode {mode!r} is unknown: use {', '.join(MODES)}" + (f"; did you mean {near[0]!r}?" if near else "")
-        )
-    found = sorted({(int(layer), int(head)) for layer, head in heads})
-    if not found:
-        raise DeclarationError("an empty set of heads was to be removed: name at least one (layer, head)")
-    for layer, head in found:
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DeclarationError(f"ablation mode {mode!r} is unknown: use {', '.join(MODES)}{hint}")
+    if mode == "resample" and seed is None:
+        raise DeclarationError("resample ablation draws which row each row takes its donor from: pass rng=, or another mode")
+    found: set[Head] = set()
+    for pair in heads:
+        try:
+            layer, head = (int(number) for number in pair)
+        except (TypeError, ValueError):
+            raise DeclarationError(f"a head is a pair (layer, head) of integers; {pair!r} was given") from None
         if not (0 <= layer < layers and 0 <= head < per_layer):
             raise DeclarationError(
-                f"head {layer}.{head} is out of range: the subject has layers 0 to {layers - 1} with heads 0 to {per_layer - 1}"
+                f"head {layer}.{head} is out of range: the subject has layers 0 to {layers - 1}, each with query heads "
+                f"0 to {per_layer - 1}"
             )
-    return Removal(tuple(found), mode, seed)
+        found.add((layer, head))
+    if not found:
+        raise DeclarationError("an empty set of heads was to be removed: name at least one (layer, head)")
+    return Removal(tuple(sorted(found)), mode, seed or 0)
 
 
-def derangement(n: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A random permutation of rows that leaves none in its place; needs two rows."""
-    if n < 2:
-        raise InvalidMeasurement("resample ablation needs at least two sequences: each takes its donor from another")
-    order = np.random.default_rng(seed).permutation(n)
-    donors = np.empty(n, dtype=np.int64)
-    donors[order] = np.roll(order, 1)
-    return donors
+def resolved(removals: Sequence[Removal]) -> dict[int, dict[int, int]]:
+    """layer -> head -> number of the removal that writes there: of two that name one head, the later."""
+    found: dict[int, dict[int, int]] = {}
+    for number, made in enumerate(removals):
+        for layer, head in made.heads:
+            found.setdefault(layer, {})[head] = number
+    return found
 
 
-def replacements(removal: Removal, plain: Mapping[int, torch.Tensor], n: int) -> dict[int, torch.Tensor | float]:
-    """What to write at each layer: 0.0, a mean [heads, head_dim], or donors [n, seq, heads, head_dim].
+def writes(
+    removals: Sequence[Removal], plain: Mapping[int, torch.Tensor], kept: Mapping[int, Sequence[int]], n: int
+) -> dict[int, list[Write]]:
+    """What is written at each layer.
 
     Args:
-        plain: the plain run's outputs of the removed heads, [n, seq, heads, head_dim], by layer.
+        plain: by layer, the plain run's outputs [rows, seq, k, head_dim] of the heads that `kept` names; of all n rows
+            where a mean or a resampling needs them.
+        n: rows of the run.
     """
-    import torch
+    found: dict[int, list[Write]] = {}
+    donors = {m.seed: torch.from_numpy(derangement(n, m.seed)) for m in removals if m.mode == "resample"}
+    for layer, owners in resolved(removals).items():
+        for number in sorted(set(owners.values())):
+            heads = tuple(sorted(head for head, owner in owners.items() if owner == number))
+            outputs = plain[layer][:, :, [list(kept[layer]).index(head) for head in heads]]
+            made = removals[number]
+            if made.mode == "zero":
+                values = torch.zeros_like(outputs[0, 0])
+            elif made.mode == "mean":
+                values = _mean(outputs)
+            else:
+                values = outputs[donors[made.seed].to(outputs.device)]
+            found.setdefault(layer, []).append(Write(number, heads, values))
+    return found
 
-    if removal.mode == "zero":
-        return dict.fromkeys(removal.by_layer, 0.0)
-    if removal.mode == "mean":
-        return {layer: output.double().mean(dim=(0, 1)).to(output.dtype) for layer, output in plain.items()}
-    donors = torch.from_numpy(derangement(n, removal.seed))
-    return {layer: output[donors.to(output.device)] for layer, output in plain.items()}
+
+def derangement(n: int, seed: int) -> NDArray[np.int64]:
+    """A uniformly drawn permutation of n rows that leaves none in its place; UsageError for fewer than two."""
+    if n < 2:
+        raise UsageError(f"resample ablation needs at least 2 rows, each row's donor is another one; {n} given")
+    rng = np.random.default_rng(seed)
+    place = np.arange(n)
+    while True:  # about one permutation in e has no fixed point
+        order = rng.permutation(n)
+        if not np.any(order == place):
+            return order.astype(np.int64)
+
+
+def names(heads: Sequence[Head]) -> str:
+    """Heads as a reader writes them: `1.3 1.5`."""
+    return " ".join(f"{layer}.{head}" for layer, head in heads)
+
+
+def _mean(outputs: torch.Tensor) -> torch.Tensor:
+    """[k, head_dim] over rows and positions, summed in float64 where the device has it."""
+    wide = torch.float32 if outputs.device.type == "mps" else torch.float64
+    return outputs.mean(dim=(0, 1), dtype=wide).to(outputs.dtype)

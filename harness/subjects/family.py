@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -13,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeclarationError, UsageError
-from .digest import file_digest
+from ..errors import ClaimbenchError, DeclarationError, UsageError
+from .digest import combined, file_digest
+from .source import source_digest, strings
 from .tokens import Tokens
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ class Family:
     recipe: Recipe | None = None
     recorded: Path | None = None
     source: str = ""
+    """Tells whether two declarations of one name are the same."""
+    content: Callable[[int], str] = field(default=lambda seed: "", repr=False)
+    """What a seed's network is made of besides recorded weights, as a digest."""
     _kept: OrderedDict[int, LM] = field(default_factory=OrderedDict, repr=False)
 
     def weights(self, seed: int) -> Path | None:
@@ -56,22 +61,20 @@ class Family:
         return path if path is not None and path.is_file() else None
 
     def digest(self, seed: int) -> str:
-        """Identity of a seed's network, without building it: recorded weights, else recipe or source, version and seed."""
+        """Identity of a seed's network, without building it: recorded weights and recipe, or the code that constructs it."""
+        self._check(seed)
         path = self.weights(seed)
-        recipe = self.recipe.digest() if self.recipe else self.source
-        parts = [self.name, str(self.version), str(seed), recipe, file_digest(path) if path else ""]
-        return hashlib.sha256("/".join(parts).encode()).hexdigest()
+        return combined(self.name, str(self.version), str(seed), self.content(seed), file_digest(path) if path else "")
 
     def subject(self, seed: int) -> LM:
-        """The subject of a seed; the last few stay in memory."""
-        if not 0 <= seed < self.seeds:
-            raise UsageError(f"{self.name} has seeds 0 to {self.seeds - 1}, {seed} was asked for")
+        """The subject of a seed; the last few stay in memory. UsageError for a seed that the family does not have."""
+        self._check(seed)
         if seed not in self._kept:
             from .lm import LM
 
             built = self.make(seed)
             self._kept[seed] = LM(
-                built.model,
+                built.model.requires_grad_(False),
                 tokens=built.tokens,
                 tokenizer=built.tokenizer,
                 name=f"{self.name} (seed {seed})",
@@ -83,6 +86,10 @@ class Family:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(seed)
         return self._kept[seed]
+
+    def _check(self, seed: int) -> None:
+        if not 0 <= seed < self.seeds:
+            raise UsageError(f"{self.name} has seeds 0 to {self.seeds - 1}; seed {seed} was asked for")
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -115,8 +122,13 @@ def organism(
 
     def declare(make: Callable[[int], Built]) -> Callable[[int], Built]:
         text = description or (inspect.getdoc(make) or name).partition("\n")[0]
-        source = hashlib.sha256(_source(make).encode()).hexdigest()
-        register(Family(name, text, evidence, version, seeds, make, source=source))
+
+        def content(seed: int) -> str:
+            named = sorted(strings(make) & _FAMILIES.keys() - {name})
+            built_on = [_FAMILIES[other].digest(seed) for other in named if seed < _FAMILIES[other].seeds]
+            return combined(source_digest(make), *built_on)
+
+        register(Family(name, text, evidence, version, seeds, make, source=source_digest(make), content=content))
         return make
 
     return declare
@@ -150,9 +162,17 @@ def trained_organism(
         found = facts(seed) if callable(facts) else facts or {}
         return Built(model, tokens(seed) if callable(tokens) else tokens, found)
 
+    def content(seed: int) -> str:
+        used = tokens(seed) if callable(tokens) else tokens
+        found = facts(seed) if callable(facts) else facts or {}
+        natural = source_digest(used.natural) if used.natural else ""
+        told = json.dumps(found, sort_keys=True, default=repr)
+        return combined(recipe.digest(), used.frequent.tobytes().hex(), repr((used.bos, used.separator)), natural, told)
+
     made = Family(
-        name, description or name, evidence, version, seeds, make, recipe=recipe, recorded=recorded, source=recipe.digest()
-    )
+        name, description or name, evidence, version, seeds, make, recipe=recipe, recorded=recorded,
+        source=recipe.digest(), content=content,
+    )  # fmt: skip
     return register(made)
 
 
@@ -183,13 +203,10 @@ def load_organisms(folders: Iterable[Path]) -> None:
             sys.modules[name] = module
             try:
                 spec.loader.exec_module(module)
-            except BaseException:
+            except ClaimbenchError:
                 del sys.modules[name]
                 raise
-
-
-def _source(make: Callable[[int], Built]) -> str:
-    try:
-        return Path(inspect.getfile(make)).read_text() + make.__qualname__
-    except (OSError, TypeError):
-        return repr(make)
+            except Exception as error:
+                del sys.modules[name]
+                what = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise DeclarationError(f"organism file {path} cannot be imported: {what}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import LoadError
+from ..errors import LoadError, NotApplicable
 from .shipped import shipped_root
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Ids = NDArray[np.int64]
 
-#: A token counts as frequent when it occurs this often in the shipped sample, and among the most frequent of them.
+#: A token counts as frequent when it occurs this often in the shipped sample, and is among the most frequent.
 LEAST_COUNT = 5
 MOST_FREQUENT = 2_000
 FEWEST = 16
@@ -29,14 +30,16 @@ FEWEST = 16
 class Tokens:
     """What probes may draw from.
 
-    frequent: ids usable as random tokens, int64. natural: draws a natural-like span of a length, or None where the
-    subject has no source of text. bos: id that begins a sequence, None without one. separator: the subject's own, if any.
+    frequent: ids usable as random tokens, int64. natural: (rng, length) -> a natural-like span of that length, or None
+    where the subject has no source of text. bos: the id that begins a sequence, None without one. separator: the
+    subject's own, if any. identity: digest of all these, where they are not given by a family.
     """
 
     frequent: Ids
     natural: Callable[[Generator, int], Ids] | None = None
     bos: int | None = None
     separator: int | None = None
+    identity: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frequent", np.asarray(self.frequent, dtype=np.int64))
@@ -50,19 +53,31 @@ def sample_text() -> str:
 
 
 def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
-    """The usable tokens of a tokenizer: round-tripping, not special, no byte fallback, in the model, frequent in text.
+    """The usable tokens of a tokenizer.
+
+    Frequent are those that round-trip (alone, or behind an ordinary word for pieces that continue one), are not special,
+    no byte fallback, below `vocab`, and among the most frequent in the shipped sample. BOS is the tokenizer's, else its
+    end-of-text.
 
     Raises:
-        LoadError: when fewer than `FEWEST` tokens qualify.
+        LoadError: the tokenizer does not fit the model, or hardly any token qualifies.
     """
-    ids = np.asarray(tokenizer(sample_text(), add_special_tokens=False)["input_ids"], dtype=np.int64)
-    counts = Counter(ids[ids < vocab].tolist())
-    special = set(tokenizer.all_special_ids)
-    frequent = [
-        token
-        for token, count in counts.most_common(MOST_FREQUENT)
-        if count >= LEAST_COUNT and token not in special and _round_trips(tokenizer, token)
-    ]
+    ids = np.asarray(tokenizer(sample_text(), add_special_tokens=False, verbose=False)["input_ids"], dtype=np.int64)
+    if len(ids) and int(ids.max()) >= vocab:
+        raise LoadError(
+            f"the tokenizer yields id {int(ids.max())}, the model has embeddings for 0 to {vocab - 1}: they do not belong together"
+        )
+    special = {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
+    counts = [(token, count) for token, count in Counter(ids.tolist()).most_common() if count >= LEAST_COUNT]
+    ordinary = [token for token, _ in counts if token not in special and _ordinary(tokenizer, token)]
+    anchor = next((token for token in ordinary if _encoded(tokenizer, [token]) == [token]), None)
+    frequent: list[int] = []
+    for token in ordinary:
+        behind = anchor is not None and _encoded(tokenizer, [anchor, token]) == [anchor, token]
+        if behind or _encoded(tokenizer, [token]) == [token]:
+            frequent.append(token)
+        if len(frequent) == MOST_FREQUENT:
+            break
     if len(frequent) < FEWEST:
         raise LoadError(
             f"only {len(frequent)} tokens of the tokenizer are ordinary and frequent in English text; {FEWEST} are needed: "
@@ -71,16 +86,35 @@ def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
     bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
 
     def natural(rng: Generator, length: int) -> Ids:
-        begin = int(rng.integers(0, len(ids) - length))
+        if not 0 < length <= len(ids):
+            raise NotApplicable(f"natural spans of {length} tokens are needed; the shipped sample has {len(ids)}")
+        begin = int(rng.integers(0, len(ids) - length + 1))
         return ids[begin : begin + length]
 
-    return Tokens(np.array(sorted(frequent)), natural if int(ids.max()) < vocab else None, bos)
+    kept = np.array(sorted(frequent), dtype=np.int64)
+    identity = hashlib.sha256(ids.tobytes() + kept.tobytes() + str(bos).encode()).hexdigest()
+    return Tokens(kept, natural, bos, identity=identity)
 
 
-def _round_trips(tokenizer: Any, token: int) -> bool:
+def no_tokens(name: str) -> Callable[[], Tokens]:
+    """Tokens of a model without a tokenizer: asking for them says what is missing."""
+
+    def ask() -> Tokens:
+        raise NotApplicable(
+            f"tokens are drawn from text, and {name} has no tokenizer: add tokenizer.json and tokenizer_config.json beside it"
+        )
+
+    return ask
+
+
+def _ordinary(tokenizer: Any, token: int) -> bool:
     piece = tokenizer.convert_ids_to_tokens(token)
-    if piece is None or (piece.startswith("<") and piece.endswith(">")):
-        return False
+    if not isinstance(piece, str) or (len(piece) > 1 and piece.startswith("<") and piece.endswith(">")):
+        return False  # byte fallback is written <0x0A>, special tokens <s>
     text = tokenizer.decode([token])
-    # A piece that only continues a word does not come back alone; behind another token it must.
-    return bool(text.strip()) and "\ufffd" not in text and tokenizer.convert_tokens_to_ids(piece) == token
+    return bool(text.strip()) and "\ufffd" not in text
+
+
+def _encoded(tokenizer: Any, ids: list[int]) -> list[int]:
+    found: list[int] = tokenizer(tokenizer.decode(ids), add_special_tokens=False)["input_ids"]
+    return found

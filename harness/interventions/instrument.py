@@ -1,0 +1,158 @@
+"""The instrument of one model: where its heads are, how plans are attached, and the proof that attaching changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from ..errors import NotApplicable
+from . import fallback
+from .attention import Active, NeedsEager, Plan, active, registered
+
+if TYPE_CHECKING:
+    import torch
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+_LOCKS: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
+
+
+def plain_forward(model: Any, ids: torch.Tensor, **options: Any) -> Any:
+    """The model's own output on ids [rows, seq], with no plan in force even if one is further out."""
+    with _lock(model), torch.no_grad(), active(None):
+        return model(input_ids=ids, use_cache=False, **options)
+
+
+class Instrument:
+    """Finds the attention blocks of a model, through transformers' interface or else by their output projections.
+
+    Args:
+        model: a transformers causal language model in eval mode.
+        heads: query heads in each layer.
+        layers: layers of the model; each must have one attention block with these heads.
+        probe: ids [rows, seq] for the search.
+
+    Raises:
+        NotApplicable: no attention blocks, or not one of `heads` heads in every layer; the text says what was found.
+    """
+
+    def __init__(self, model: Any, heads: int, layers: int, probe: torch.Tensor) -> None:
+        self.model, self.heads, self.layers = model, heads, layers
+        self.wired: dict[tuple[int, int], bool] = {}  # head -> does a NaN written there reach the logits
+        self.width = 0
+        self.family: str = model.config.model_type
+        self.projections: list[Any] = []
+        self.implementation, self.modules = self._through_interface(probe)
+        if not self.modules:
+            self.modules, self.projections = fallback.find(model, heads, probe)
+        self._check_layers()
+        self._layer_of = {id(module): layer for layer, module in enumerate(self.modules)}
+        self._check_shapes(probe)
+
+    @property
+    def kind(self) -> str:
+        """How plans are attached: "interface" or "projection"."""
+        return "projection" if self.projections else "interface"
+
+    def forward(self, ids: torch.Tensor, plan: Plan) -> torch.Tensor:
+        """Logits [rows, seq, vocab] of one forward pass under a plan; afterwards the model is as it was."""
+        options = {"output_attentions": True} if plan.read is not None and self.projections else {}
+        with self.attached(plan), torch.no_grad():
+            found = self.model(input_ids=ids, use_cache=False, **options)
+        if options:
+            self._hand_over(plan, found.attentions)
+        logits: torch.Tensor = found.logits
+        return logits
+
+    @contextmanager
+    def attached(self, plan: Plan) -> Iterator[None]:
+        """The plan is in force inside; leaving restores the model exactly, also after an exception.
+
+        One thread at a time holds a model. A plan attached inside another one takes its place until it is left.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(_lock(self.model))
+            if self.projections:
+                stack.enter_context(fallback.hooked(self.projections, plan, self.heads))
+            else:
+                wanted = "eager" if plan.read is not None else self.implementation
+                stack.enter_context(_implementation(self.model, registered(wanted)))
+            stack.enter_context(active(Active(plan, self._layer_of)))
+            yield
+
+    def _through_interface(self, probe: torch.Tensor) -> tuple[str, list[Any]]:
+        """The implementation to delegate to, and the attention modules in the order of their layers."""
+        used = getattr(self.model.config, "_attn_implementation", None) or "eager"
+        if not getattr(self.model, "_can_set_attn_implementation", lambda: True)():
+            return used, []
+        for implementation in (used, "eager"):
+            met: list[Any] = []
+            try:
+                with _lock(self.model), _implementation(self.model, registered(implementation)), torch.no_grad():
+                    with active(Active(Plan(), met=met)):
+                        self.model(input_ids=probe, use_cache=False)
+            except NeedsEager:
+                continue
+            indices = [getattr(module, "layer_idx", None) for module in met]
+            if all(isinstance(index, int) for index in indices) and len(set(indices)) == len(indices):
+                met.sort(key=lambda module: module.layer_idx)
+            return implementation, met
+        return used, []
+
+    def _check_layers(self) -> None:
+        if not self.modules:
+            raise NotApplicable(f"no attention heads that can be reached: {self.family} has no attention block that was found")
+        if len({id(module) for module in self.modules}) != self.layers or len(self.modules) != self.layers:
+            raise NotApplicable(
+                f"{self.family} has {self.layers} layers and {len(self.modules)} calls of attention blocks: one in every "
+                "layer is needed"
+            )
+
+    def _check_shapes(self, probe: torch.Tensor) -> None:
+        shapes: dict[int, tuple[int, ...]] = {}
+
+        def note(layer: int, outputs: torch.Tensor) -> torch.Tensor:
+            shapes[layer] = tuple(outputs.shape)
+            return outputs
+
+        self.forward(probe, Plan(edit=note))
+        self.width = sum(shape[-2] * shape[-1] for shape in shapes.values())  # numbers of one position, all layers
+        for layer, shape in shapes.items():
+            if len(shape) != 4 or shape[:3] != (*probe.shape, self.heads):
+                raise NotApplicable(
+                    f"layer {layer} of {self.family} hands over head outputs of shape {shape}; "
+                    f"[rows, seq, {self.heads} heads, head_dim] is needed"
+                )
+
+    def _hand_over(self, plan: Plan, attentions: Any) -> None:
+        found = [weights for weights in attentions or () if weights is not None]
+        if len(found) != self.layers:
+            raise NotApplicable(f"{self.family} hands over attention patterns of {len(found)} of its {self.layers} layers")
+        assert plan.read is not None
+        for layer, weights in enumerate(found):
+            plan.read(layer, weights)
+
+
+def _lock(model: Any) -> threading.RLock:
+    return _LOCKS.setdefault(model, threading.RLock())
+
+
+@contextmanager
+def _implementation(model: Any, name: str) -> Iterator[None]:
+    """The attention implementation of a model and of every part of it, put back exactly afterwards."""
+    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "set_attn_implementation")}
+    for config in list(configs.values()):
+        parts = (getattr(config, part, None) for part in getattr(config, "sub_configs", ()))
+        configs.update({id(part): part for part in parts if part is not None})
+    before = [(config, config._attn_implementation) for config in configs.values()]
+    try:
+        model.set_attn_implementation(name)
+        yield
+    finally:
+        for config, value in before:  # whole before parts: the setter hands a value on to parts that may have had their own
+            config._attn_implementation = value

@@ -1,0 +1,246 @@
+"""One run of sequences under removals: the plain run first, then the altered passes, then the receipts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import receipts
+from .attention import Plan
+from .heads import Head, Removal, Write, resolved, writes
+from .receipts import Receipt, Recorder, Watch
+
+if TYPE_CHECKING:
+    import torch
+
+    from .instrument import Instrument
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+#: Rows on which movement is measured, whatever the batch size.
+FIRST = 4
+#: A change that moves no logit is enlarged to this many times the largest head output, to see whether it can.
+ENLARGED = 1e3
+#: Plain runs of this many bytes in all are kept, so that many head sets on the same sequences share one.
+KEPT_BYTES = 96 * 2**20
+
+Slices = Callable[["torch.Tensor"], Iterable[slice]]
+
+
+@dataclass
+class PlainRun:
+    """What the model does on its own. outputs: by layer, [rows, seq, k, head_dim] of the heads in `heads`; logits of the first rows."""
+
+    heads: dict[int, list[int]]
+    outputs: dict[int, torch.Tensor]
+    first: torch.Tensor
+
+    @property
+    def bytes(self) -> int:
+        return sum(found.numel() * found.element_size() for found in (*self.outputs.values(), self.first))
+
+
+@dataclass
+class PlainRuns:
+    """Keeps the latest plain runs of one model. A kept run is used only if its first rows still give the same logits."""
+
+    _kept: OrderedDict[str, PlainRun] = field(default_factory=OrderedDict)
+
+    def get(self, instrument: Instrument, ids: torch.Tensor) -> PlainRun | None:
+        found = self._kept.get(_key(ids))
+        if found is not None:
+            self._kept.move_to_end(_key(ids))
+            if not _still(found.first, instrument.forward(ids[:FIRST], Plan())):
+                self._kept.clear()  # the weights have changed
+                return None
+        return found
+
+    def put(self, ids: torch.Tensor, run: PlainRun) -> None:
+        self._kept[_key(ids)] = run
+        while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+
+
+class Removing:
+    """Runs `ids` [n, seq] under `removals`. Of two removals that name one head the later holds; else their order is free.
+
+    Every replacement comes from the plain run of the model on all of `ids`, so results do not depend on how the rows
+    are split.
+
+    Args:
+        slices: ids -> row slices that together cover them, `FIRST` rows never fewer than are there.
+        token: an ordinary token, for the NaN probe.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        removals: Sequence[Removal],
+        ids: torch.Tensor,
+        slices: Slices,
+        recorder: Recorder,
+        runs: PlainRuns,
+        token: int,
+    ) -> None:
+        self.instrument, self.removals, self.ids, self.slices = instrument, removals, ids, slices
+        self.recorder, self.token = recorder, token
+        self.plain = self._plain_run(runs)
+        self.made = writes(removals, self.plain.outputs, self.plain.heads, len(ids))
+        self.fired: Counter[int] = Counter()
+        self.watch = Watch(
+            {layer: outputs[:FIRST] for layer, outputs in self.plain.outputs.items()}, self.plain.heads
+        )
+        self.moved_logits = 0.0
+        self.still = True
+
+    def forward(self, rows: slice, read: Callable[[int, torch.Tensor], None] | None = None) -> torch.Tensor:
+        """Logits float32 of some rows under the removals; `read` is shown the attention patterns."""
+        logits = self.instrument.forward(self.ids[rows], Plan(edit=self._writer(rows), read=read)).float()
+        self.recorder.forward_passes += len(logits)
+        if rows.start < FIRST:
+            plain, found = self.plain.first[rows], logits[: FIRST - rows.start]
+            self.moved_logits = max(self.moved_logits, float((found - plain).abs().max()))
+            self.still = self.still and _still(plain, found, self.instrument.model.dtype)
+        return logits
+
+    def finish(self) -> None:
+        """Write a receipt for each removal; InvalidMeasurement when one did not happen."""
+        needed = [write.removal for made in self.made.values() for write in made]
+        null = self.still and self._null()
+        for number, removal in enumerate(self.removals):
+            if number not in needed:
+                continue  # later removals name all of its heads
+            heads: list[Head] = [
+                (layer, head)
+                for layer, made in self.made.items()
+                for write in made
+                if write.removal == number
+                for head in write.heads
+            ]
+            wired, passes = receipts.wired(self.instrument, heads, self.token)
+            self.recorder.forward_passes += passes
+            receipt = Receipt(
+                str(removal),
+                fired=self.fired[number],
+                wired=wired,
+                moved_activation=self.watch.moved.get(number, 0.0),
+                moved_logits=self.moved_logits,
+                neutral=self.watch.neutral(number) or null,
+            )
+            receipts.check(receipt, needed.count(number) * len(self.ids), self.still, self.watch.fault)
+            self.recorder.receipts.append(receipt)
+
+    def _writer(self, rows: slice, factor: float | None = None) -> Callable[[int, torch.Tensor], torch.Tensor]:
+        """Writes at every layer what was decided; with a factor, plain output + factor * change instead (first rows only)."""
+
+        def edit(layer: int, before: torch.Tensor) -> torch.Tensor:
+            made = self.made.get(layer, [])
+            if not made:
+                return before
+            after = before.clone()
+            for write in made:
+                values = write.of(rows)
+                if factor is not None:
+                    own = self._own(layer, write, rows)
+                    values = own + factor * (values - own)
+                after[:, :, list(write.heads)] = values
+                if factor is None:
+                    self.fired[write.removal] += len(before)
+            if rows.start < FIRST and factor is None:
+                first = slice(rows.start, min(rows.stop, FIRST))
+                self.watch.see(layer, first, before[: FIRST - rows.start], after[: FIRST - rows.start], made)
+            return after
+
+        return edit
+
+    def _own(self, layer: int, write: Write, rows: slice) -> torch.Tensor:
+        kept = self.plain.heads[layer]
+        return self.plain.outputs[layer][rows][:, :, [kept.index(head) for head in write.heads]]
+
+    def _null(self) -> bool:
+        """Whether it is the truth that no logit moved: nothing reads the heads, or the change is below the resolution.
+
+        A change enlarged until it cannot be overlooked must either reach the logits, or not even leave the attention block.
+        """
+        rows = slice(0, min(FIRST, len(self.ids)))
+        largest = max(self.watch.intended.values(), default=0.0)
+        if largest == 0.0:
+            return True
+        factor = ENLARGED * max(max(self.watch.size.values()), 1.0) / largest
+        blocks: list[dict[int, torch.Tensor]] = []
+        logits = []
+        for plan in (Plan(), Plan(edit=self._writer(rows, factor))):
+            seen: dict[int, torch.Tensor] = {}
+            with _block_outputs(self.instrument, self.made, seen):
+                logits.append(self.instrument.forward(self.ids[rows], plan))
+            blocks.append(seen)
+            self.recorder.forward_passes += rows.stop
+        reaches = not torch.equal(*logits)
+        leaves = any(not torch.equal(blocks[0][layer], blocks[1][layer]) for layer in self.made)
+        return reaches or not leaves
+
+    def _plain_run(self, runs: PlainRuns) -> PlainRun:
+        whole = any(removal.mode != "zero" for removal in self.removals)
+        ids = self.ids if whole else self.ids[:FIRST]
+        for candidate in (self.ids, ids):
+            found = runs.get(self.instrument, candidate)
+            if found is not None:
+                self.recorder.forward_passes += min(FIRST, len(ids))
+                return found
+        heads = {layer: sorted(owners) for layer, owners in resolved(self.removals).items()}
+        keep = 4 * self.instrument.width * ids.numel() <= KEPT_BYTES // 4
+        if keep:  # all heads, so that other removals on the same sequences find theirs
+            heads = {layer: list(range(self.instrument.heads)) for layer in range(self.instrument.layers)}
+        run = _capture(self.instrument, ids, heads, self.slices)
+        self.recorder.forward_passes += len(ids)
+        if keep:
+            runs.put(ids, run)
+        return run
+
+
+def _capture(instrument: Instrument, ids: torch.Tensor, heads: dict[int, list[int]], slices: Slices) -> PlainRun:
+    outputs: dict[int, list[torch.Tensor]] = {layer: [] for layer in heads}
+    first: list[torch.Tensor] = []
+
+    def keep(layer: int, found: torch.Tensor) -> torch.Tensor:
+        if layer in heads:
+            outputs[layer].append(found[:, :, heads[layer]].clone())
+        return found
+
+    for rows in slices(ids):
+        logits = instrument.forward(ids[rows], Plan(edit=keep))
+        if rows.start < FIRST:
+            first.append(logits[: FIRST - rows.start].float())
+    return PlainRun(heads, {layer: torch.cat(found) for layer, found in outputs.items()}, torch.cat(first))
+
+
+@contextmanager
+def _block_outputs(instrument: Instrument, layers: Iterable[int], into: dict[int, torch.Tensor]) -> Iterator[None]:
+    """Keeps what the attention blocks of some layers give to the residual stream."""
+
+    def keep(layer: int) -> Callable[..., None]:
+        def hook(_: Any, __: Any, output: Any) -> None:
+            into[layer] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.callback(instrument.modules[layer].register_forward_hook(keep(layer)).remove)
+        yield
+
+
+def _still(plain: torch.Tensor, other: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
+    """Whether logits differ by no more than splitting rows differently makes them differ."""
+    noise = 4 * torch.finfo(dtype or other.dtype).eps * float(plain.abs().max())
+    return float((plain.float() - other.float()).abs().max()) <= noise
+
+
+def _key(ids: torch.Tensor) -> str:
+    return hashlib.sha256(str(tuple(ids.shape)).encode() + ids.cpu().numpy().tobytes()).hexdigest()
