@@ -3,199 +3,193 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import LoadError, NotApplicable, UsageError
-from .digest import model_digest
+import numpy as np
+
+from ..errors import LoadError, UsageError
+from .digest import combined, folder_digest
+from .files import check_path, has_tokenizer
 from .lm import LM
-from .tokens import tokens_of
+from .tokens import no_tokens, tokens_of
 
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
-SHORTEST_CONTEXT = 16
+if TYPE_CHECKING:
+    import torch
+else:
+    from ..lazy import LazyModule
 
+    torch = LazyModule("torch")
 
-def check_path(path: str) -> None:
-    """Raise UsageError or LoadError for a path that cannot hold a usable model; imports no heavy library.
+__all__ = ["DTYPES", "check_path", "live_model", "load_model"]
 
-    A name that is no path here is left to the local hub cache.
-    """
-    folder = Path(path)
-    if not folder.exists():
-        if path.startswith((".", "/", "~")) or path.count("/") > 1:
-            raise UsageError(f"--model {path}: no such folder")
-        if _cached(path) is None:
-            raise UsageError(
-                f"--model {path}: no such folder, and the local hub cache has no model of that name: "
-                "download it first, or give the path of its folder"
-            )
-        return
-    if folder.is_file():
-        raise UsageError(f"--model {path} is a file: give the folder that holds config.json and the safetensors weights")
-    if not any(folder.iterdir()):
-        raise UsageError(f"--model {path} is an empty folder: it must hold config.json and safetensors weights")
-    _check_config(folder)
-    _check_weights(folder)
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+#: How much a later token may change earlier logits, relative to their size, by dtype.
+_CAUSAL = {"float32": 1e-3, "float64": 1e-6}
 
 
-def _check_config(folder: Path) -> None:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise LoadError(f"{folder} has no config.json: is it a Hugging Face model folder?")
-    try:
-        config = json.loads(path.read_text())
-        assert isinstance(config, dict)
-    except (ValueError, AssertionError):
-        raise LoadError(f"{path} is no valid JSON: download it again") from None
-    if config.get("is_encoder_decoder"):
-        raise LoadError(f"{folder} is an encoder-decoder model ({config.get('model_type')}): claims need a causal decoder")
-    if "auto_map" in config:
-        raise LoadError(
-            f"{folder} needs code of its own ({config.get('model_type')}, auto_map): remote code is never run; "
-            "use a version of the model that transformers itself knows"
-        )
+def load_model(path: str | Path, device: str = "cpu", dtype: str = "float32", attn: str | None = None) -> LM:
+    """Load a causal language model by path, by the name of a shipped one, or by name from the local hub cache.
 
+    Never touches the network and never runs code that comes with a model.
 
-def _check_weights(folder: Path) -> None:
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        pickled = [found.name for pattern in _PICKLED for found in folder.glob(pattern)]
-        if pickled:
-            raise LoadError(
-                f"{folder} holds pickled weights only ({pickled[0]}): they can run code when read; convert to safetensors"
-            )
-        raise LoadError(f"{folder} has a config and no weights: add its *.safetensors files")
-    from safetensors import SafetensorError, safe_open
-
-    for path in weights:
-        try:
-            with safe_open(path, framework="np") as file:
-                file.keys()
-        except (SafetensorError, OSError) as error:
-            raise LoadError(f"{path} is corrupt or truncated ({error}): download it again") from None
-
-
-def _cached(name: str) -> str | None:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(name, "config.json")
-    except HFValidationError:
-        return None
-    return str(Path(found).parent) if isinstance(found, str) else None
-
-
-def load_model(path: str, device: str = "cpu", dtype: str = "float32") -> LM:
-    """Load a causal language model by path, or by name from the local hub cache; never touches the network.
+    Args:
+        device: "cpu", "cuda", "cuda:N" or "mps".
+        dtype: one of `DTYPES`, or "auto" for the dtype of the weights.
+        attn: attention implementation of transformers ("eager", "sdpa"); by default the one it would choose.
 
     Raises:
-        UsageError, LoadError: with one line that names what was asked, what was found and what to do.
+        UsageError, LoadError: one line that names what was asked, what was found and what to do.
     """
-    check_path(path)
-    folder = path if Path(path).exists() else _cached(path)
-    assert folder is not None
-    with _offline():
-        model = _model(folder, dtype)
+    where = _device(device)
+    kind = _dtype(dtype)
+    folder = check_path(str(path))
+    with _quiet():
+        model = _model(folder, kind, attn)
         tokenizer = _tokenizer(folder)
     try:
-        model = model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"{path} does not fit on device {device!r}: {_line(error)}") from None
-    return _subject(model, tokenizer, Path(folder).name)
+        model = model.to(where)
+    except RuntimeError as error:
+        raise LoadError(f"{path} does not fit on device {device!r}: {_line(error)}") from None
+    name = folder.name if folder.parent.name != "snapshots" else str(path)
+    lm = _subject(model.requires_grad_(False), tokenizer, name)
+    lm._digest = combined(folder_digest(folder), "" if tokenizer is None else lm.tokens.identity)
+    return lm
 
 
-def live_model(model: Any, tokenizer: Any, name: str) -> LM:
-    """A subject around a model the caller holds; the same checks as for one loaded by path."""
+def live_model(model: Any, tokenizer: Any = None, name: str = "model") -> LM:
+    """A subject around a model that the caller holds, with the same checks. The model is put in eval mode."""
+    if not isinstance(model, torch.nn.Module) or not hasattr(model, "config"):
+        raise UsageError(f"{name} is a {type(model).__name__}: give a transformers causal language model")
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise LoadError(f"{name} is an encoder-decoder model ({model.config.model_type}): claims need a causal decoder")
     return _subject(model, tokenizer, name)
 
 
-def _model(folder: str, dtype: str) -> Any:
-    import torch
+def _device(device: str) -> torch.device:
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise UsageError(f"unknown device {device!r}: use cpu, cuda, cuda:N or mps")
+    if kind == "cuda":
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) >= found:
+            raise UsageError(f"device {device!r} was asked for, and torch sees {found} CUDA devices: use --device cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(f"device {device!r} was asked for, and torch sees no MPS device: use --device cpu")
+    return torch.device(device)
+
+
+def _dtype(dtype: str) -> Any:
+    if dtype == "auto":
+        return "auto"
+    if dtype not in DTYPES:
+        raise UsageError(f"unknown dtype {dtype!r}: use {', '.join(DTYPES)} or auto")
+    return getattr(torch, dtype)
+
+
+def _model(folder: Path, dtype: Any, attn: str | None) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, OSError) as error:
-        raise LoadError(f"{folder}: transformers does not know this architecture ({_line(error)}): upgrade transformers") from None
+        config = AutoConfig.from_pretrained(folder, **local)
+    except Exception as error:
+        raise LoadError(_unknown(folder, CONFIG_MAPPING_NAMES, error)) from None
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise LoadError(f"{folder} is a {config.model_type} model and no causal language model: claims need a causal decoder")
+    options: dict[str, Any] = {} if attn is None else {"attn_implementation": attn}
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype="auto" if dtype == "auto" else getattr(torch, dtype),
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
+            folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **local, **options
         )
     except Exception as error:
         raise LoadError(f"{folder} cannot be loaded as a causal language model: {_line(error)}") from None
-    missing = sorted(found["missing_keys"])
-    if missing:
+    mismatched = sorted(str(key[0] if isinstance(key, tuple) else key) for key in found.get("mismatched_keys") or ())
+    if mismatched:
+        raise LoadError(f"{folder}: {mismatched[0]} has another shape than config.json says: they do not belong together")
+    if missing := sorted(found.get("missing_keys") or ()):
         raise LoadError(
-            f"{folder} lacks {len(missing)} weights ({missing[0]}, ...): they would be random; is it a causal language model?"
+            f"{folder} lacks {len(missing)} weights ({missing[0]}, ...), which would be random: is it a causal language model?"
         )
-    if mismatched := sorted(str(key[0] if isinstance(key, tuple) else key) for key in found["mismatched_keys"]):
-        raise LoadError(f"{folder}: {mismatched[0]} has another shape than config.json says: config and weights do not belong together")
     return model
 
 
-def _tokenizer(folder: str) -> Any:
+def _unknown(folder: Path, known: Any, error: Exception) -> str:
+    from .files import _json
+
+    config = _json(folder / "config.json")
+    model_type = config.get("model_type")
+    if model_type is None:
+        return f"{folder / 'config.json'} names no model_type: is it the config of a Hugging Face model?"
+    if model_type in known:
+        return f"{folder / 'config.json'} is no valid {model_type} config: {_line(error)}"
+    if "auto_map" in config:
+        return (
+            f"{folder} needs code of its own (model type {model_type}), which is never run: use a version of the model "
+            "that transformers itself knows"
+        )
+    return f"{folder} is of the unknown model type {model_type!r}: upgrade transformers, if a later one knows it"
+
+
+def _tokenizer(folder: Path) -> Any:
+    if not has_tokenizer(folder):
+        return None
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception:
-        return None
+    except Exception as error:
+        raise LoadError(f"the tokenizer in {folder} cannot be read ({_line(error)}): download it again") from None
 
 
 def _subject(model: Any, tokenizer: Any, name: str) -> LM:
-    import torch
-
-    if tokenizer is None:
-        raise LoadError(
-            f"{name} has no tokenizer beside it, and claims draw their tokens from text: add tokenizer.json and tokenizer_config.json"
-        )
-    for parameter_name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise LoadError(f"{name}: weight {parameter_name} holds NaN or infinity: the checkpoint is broken")
+    for weight, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
+            raise LoadError(f"{name}: weight {weight} holds NaN or infinity: the checkpoint is broken")
     vocab = int(model.config.get_text_config(decoder=True).vocab_size)
-    lm = LM(model, tokens=tokens_of(tokenizer, vocab), tokenizer=tokenizer, name=name, digest=model_digest(model))
-    if lm.context < SHORTEST_CONTEXT:
-        raise LoadError(f"{name} has a context of {lm.context} tokens: claims need at least {SHORTEST_CONTEXT}")
-    ids = lm.tokens.frequent[: min(8, lm.context)][None, :]
-    if not bool(torch.isfinite(lm.logits(ids)).all()):
-        raise LoadError(f"{name} gives logits that are not finite: the checkpoint is broken or dtype {lm.dtype} overflows")
-    # A model without attention heads is a subject to which claims do not apply, not a mistake: they say so themselves.
-    with contextlib.suppress(NotApplicable):
-        _ = lm.instrument
+    tokens = no_tokens(name) if tokenizer is None else tokens_of(tokenizer, vocab)
+    lm = LM(model, tokens=tokens, tokenizer=tokenizer, name=name)
+    _check_outputs(lm)
     lm.recorder.reset()
     return lm
 
 
+def _check_outputs(lm: LM) -> None:
+    """Logits of a probe must be there, finite, and blind to later tokens."""
+    ids = np.random.default_rng(0).choice(lm._ordinary(), size=(1, min(8, lm.context))).repeat(2, axis=0)
+    ids[1, -1] = next(int(token) for token in lm._ordinary() if token != ids[0, -1])
+    try:
+        logits = lm.logits(ids)
+    except (AttributeError, TypeError):
+        raise LoadError(f"{lm.name} ({type(lm.model).__name__}) gives no logits: load it as a causal language model") from None
+    if not bool(torch.isfinite(logits).all()):
+        raise LoadError(f"{lm.name} gives logits that are not finite: the checkpoint is broken, or {lm.dtype} overflows")
+    earlier = logits[:, :-1]
+    seen = float((earlier[0] - earlier[1]).abs().max() / logits.abs().max()) if earlier.numel() else 0.0
+    if seen > _CAUSAL.get(str(lm.dtype).removeprefix("torch."), 5e-2):
+        raise LoadError(f"{lm.name} is no causal model: a later token changes earlier logits by {seen:.2g} of their size")
+
+
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """No network and no chatter from the loading libraries."""
+    from huggingface_hub import constants
     from transformers.utils import logging
 
-    before, verbosity = os.environ.get("HF_HUB_OFFLINE"), logging.get_verbosity()
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    offline, verbosity, bars = constants.HF_HUB_OFFLINE, logging.get_verbosity(), logging.is_progress_bar_enabled()
+    constants.HF_HUB_OFFLINE = True
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
+        constants.HF_HUB_OFFLINE = offline
         logging.set_verbosity(verbosity)
-        if before is None:
-            del os.environ["HF_HUB_OFFLINE"]
-        else:
-            os.environ["HF_HUB_OFFLINE"] = before
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _line(error: BaseException) -> str:
