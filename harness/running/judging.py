@@ -57,7 +57,7 @@ def stand(item: Item, replicates: Sequence[Replicate], design: Seeds | Prompts, 
 def _judged(
     item: Item, replicates: Sequence[Replicate], passing: Sequence[Replicate], design: Seeds | Prompts, seeds: int | None
 ) -> Standing:
-    from ..statistics import judge, next_look
+    from ..statistics import agrees, judge, next_look
 
     n = len(replicates)
     judgement = judge([effects_of(replicate) for replicate in passing], item.claim.holds, design)
@@ -72,9 +72,11 @@ def _judged(
     verdict, reason = judgement.verdict, judgement.reason
     if verdict is Verdict.SUPPORTED:
         for variant in item.claim.variants:
-            if variant.binding and opposes(judgement, variants.get(variant.name)):
+            found = variants.get(variant.name)
+            if variant.binding and (found is None or not agrees(judgement, found)):
                 verdict = Verdict.INCONCLUSIVE
-                reason = f"the binding variant {variant.name!r} has the opposite sign; otherwise: {reason}"
+                said = "could not be measured" if found is None else "points the other way"
+                reason = f"the binding variant {variant.name!r} {said}; otherwise: {reason}"
     if len(passing) < n and verdict in (Verdict.SUPPORTED, Verdict.REFUTED):
         shown = [effects_of(replicate) for replicate in replicates if not replicate.fatal]
         other = judge(shown, item.claim.holds, design).verdict
@@ -121,18 +123,6 @@ def _variants(item: Item, passing: Sequence[Replicate], design: Seeds | Prompts)
         if have:
             found[variant.name] = judge(have, item.claim.holds, design)
     return found
-
-
-def opposes(main: Judgement, variant: Judgement | None) -> bool:
-    """Whether a variant's estimate has the opposite sign in an effect whose region has a direction, or was not measured."""
-    if variant is None:
-        return True
-    for one, other in zip(main.effects, variant.effects, strict=True):
-        region = one.region
-        directed = region.of == "typical" and (region.low == float("-inf")) != (region.high == float("inf"))
-        if directed and one.estimate * other.estimate < 0:
-            return True
-    return False
 
 
 def effects_of(replicate: Replicate, part: str = "effect:") -> dict[str, Value]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..verdict import Verdict
 from . import committed
-from .judging import Standing, effects_of, opposes
+from .judging import Standing
 from .measure import Replicate
 
 if TYPE_CHECKING:
@@ -130,11 +130,13 @@ def _replicate(replicate: Replicate, kind: str) -> dict[str, Any]:
 
 
 def _variants(item: Item, standing: Standing) -> list[dict[str, Any]]:
+    from ..statistics import agrees
+
     docs = []
     for variant in item.claim.variants if not item.control else ():
         found = standing.variants.get(variant.name)
-        agrees = not opposes(standing.judgement, found) if standing.judgement and found else None
-        docs.append({"name": variant.name, "binding": variant.binding, "effects": effect_docs(found), "agrees": agrees})
+        same = agrees(standing.judgement, found) if standing.judgement and found else None
+        docs.append({"name": variant.name, "binding": variant.binding, "effects": effect_docs(found), "agrees": same})
     return docs
 
 
@@ -217,5 +219,3 @@ def _design(item: Item, session: Session) -> dict[str, Any]:
         return {"looks": list(design.looks)}  # type: ignore[union-attr]
     return {"most": design.most}  # type: ignore[union-attr]
 
-
-__all__ = ["control_ok", "effect_docs", "effects_of", "is_unexpected", "merged", "result_of"]
