@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from claimbench.subjects.family import family, load_organisms
-from claimbench.subjects.loading import load_model
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def constructed(name: str, seed: int = 0) -> Any:
     """A shipped organism as a real subject."""
+    from claimbench.subjects.family import family, load_organisms
+
     load_organisms([FIXTURES / "organisms"])
     return family(name).subject(seed)
 
@@ -25,6 +25,8 @@ def constructed(name: str, seed: int = 0) -> Any:
 @cache
 def story_model() -> Any:
     """A real pretrained model without induction heads."""
+    from claimbench.subjects.loading import load_model
+
     return load_model(str(FIXTURES / "models" / "stories260K"))
 
 

@@ -106,8 +106,8 @@ def solo_accuracies(
 ) -> Floats:
     """Accuracy with one head of the layer kept and its others removed, [heads].
 
-    The source removes by zeroing; mean agrees. Resample does not fit: it puts other episodes' answers in the place of the
-    removed heads, which one head cannot outvote.
+    The source removes by zeroing; mean agrees. Resample does not fit: it puts other episodes' answers in the place of
+    the removed heads, which one head cannot outvote.
     """
     return np.array([label_accuracy(_keep(lm, layer, [h], mode, rng), shown) for h in range(lm.heads)])
 

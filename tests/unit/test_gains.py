@@ -80,22 +80,22 @@ def test_losses_that_are_not_finite_are_no_measurement() -> None:
         g.order_gain(lm, prompts(lm))
 
 
-@pytest.mark.parametrize("source", ["frequent", "natural"])
-@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("source, bos", [("frequent", True), ("natural", False)])
 def test_the_constructed_induction_head_carries_the_whole_gain(source: str, bos: bool) -> None:
     lm = constructed("constructed-induction-head")
-    rows = repeats(lm, np.random.default_rng(1), n=24, source=source, bos=bos)
+    rows = repeats(lm, np.random.default_rng(1), n=8, lengths=(12, 20), source=source, bos=bos)
     gain = g.order_gain(lm, rows)
     assert gain > 4.0 and g.swap_gain(lm, rows) > 4.0 and g.copy_loss(lm, rows) < 0.6
     for mode in ("resample", "mean", "zero"):
         without = lm.without(lm.facts["induction_heads"], mode=mode, rng=np.random.default_rng(2))
-        assert abs(g.order_gain(without, rows)) < 0.1 * gain  # confident donors are wrong, not silent
+        left = g.order_gain(without, rows) / gain
+        assert abs(left) < (0.2 if mode == "resample" else 0.01)  # donors are confident, and wrong: not quite silent
         other = lm.without(lm.facts["bystanders"][:3], mode=mode, rng=np.random.default_rng(2))
         assert g.order_gain(other, rows) == pytest.approx(gain, rel=0.05)
 
 
 def test_the_constructed_reverse_copier_gains_backwards_only() -> None:
     lm = constructed("constructed-reverse-head")
-    back = reversed_copies(lm, np.random.default_rng(1), n=16)
+    back = reversed_copies(lm, np.random.default_rng(1), n=8)
     assert g.reverse_copy_loss(lm, back) < 0.2 and g.reverse_order_gain(lm, back) > 5.0
-    assert abs(g.order_gain(lm, repeats(lm, np.random.default_rng(1), n=16))) < 0.3
+    assert abs(g.order_gain(lm, repeats(lm, np.random.default_rng(1), n=8))) < 0.3

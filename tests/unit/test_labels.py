@@ -97,7 +97,7 @@ def test_other_subjects_are_not_applicable() -> None:
 
 def test_constructed_graded_heads_are_graded_alike_by_strength_and_alone() -> None:
     lm = constructed("constructed-graded-heads")
-    rows = lb.episodes(lm, np.random.default_rng(0), 400, "held_out")
+    rows = lb.episodes(lm, np.random.default_rng(0), 300, "held_out")
     strength, solo = lb.label_strength(lm, rows)[1], lb.solo_accuracies(lm, rows)
     order = np.argsort(-strength)
     assert [(1, h) for h in order] == lm.facts["induction_heads"]

@@ -30,7 +30,7 @@ LAYERS = ((induction, anti, duplicate, previous), (lag(LENGTH - 1), uniform, sin
 
 def scored(lengths: tuple[int, int], **options: object) -> HeadScores:
     lm = FakeLM(LAYERS)
-    return head_scores(lm, repeats(lm, np.random.default_rng(0), n=24, lengths=lengths, **options))
+    return head_scores(lm, repeats(lm, np.random.default_rng(0), n=16, lengths=lengths, **options))
 
 
 @pytest.mark.parametrize("bos", [True, False])
@@ -148,7 +148,7 @@ def test_the_top_share_takes_at_least_one_head_of_every_layer() -> None:
 @pytest.mark.parametrize("seed", [0, 7])
 def test_constructed_heads_are_found_and_no_others(name: str, kind: str, fact: str, seed: int) -> None:
     lm = constructed(name, seed)
-    scores = head_scores(lm, repeats(lm, np.random.default_rng(seed), n=24))
+    scores = head_scores(lm, repeats(lm, np.random.default_rng(seed), n=12))
     assert heads_above_null(scores, kind) == lm.facts[fact]
     assert heads_above_null(scores, "anti") == []
 
@@ -165,7 +165,7 @@ def test_the_constructed_mirror_head_is_positional() -> None:
 @pytest.mark.parametrize("source", ["frequent", "natural"])
 def test_a_real_story_model_has_previous_token_heads_and_no_induction_heads(source: str) -> None:
     lm = story_model()
-    rows = repeats(lm, np.random.default_rng(0), n=16, source=source)
+    rows = repeats(lm, np.random.default_rng(0), n=8, source=source)
     scores = head_scores(lm, rows)
     assert heads_above_null(scores) == heads_above_null(scores, "duplicate") == heads_above_null(scores, "anti") == []
     assert len(heads_above_null(scores, "previous")) >= 3 and scores.raw["previous"].max() > 0.5
