@@ -2,6 +2,7 @@
 
 from . import data_copying, data_labels, data_natural
 from .data_labels import label_pairs, label_rows
+from .data_natural import natural_text
 from .networks import live_heads
 from .recipe import Recipe, Stage, Stop
 from .recorded import load, record, recorded_curve
@@ -23,6 +24,7 @@ __all__ = [
     "label_rows",
     "live_heads",
     "load",
+    "natural_text",
     "record",
     "recorded_curve",
     "stream",

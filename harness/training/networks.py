@@ -1,0 +1,154 @@
+"""Networks of a recipe: stock transformers classes, initial weights drawn from the seed, some of them held fixed.
+
+The initial weights are drawn here and not by transformers, so they depend on no library version and on no global generator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DeclarationError
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+    transformers = LazyModule("transformers")
+
+_INITIAL, _LIVE = 1, 2  # names of random streams beside the data's, see `random_stream`
+
+
+def random_stream(seed: int, *purpose: int) -> np.random.Generator:
+    """The generator of one purpose at one seed. It does not know the recipe, so arms of one seed share weights and data."""
+    return np.random.default_rng([seed, *purpose])
+
+
+@dataclass
+class Network:
+    """A model of a recipe before or after training, and which of its entries are held fixed."""
+
+    model: Any
+    fixed: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Parameter name -> bool mask of the entries that keep their value; parameters fixed as a whole need no gradient."""
+
+    def trained(self) -> list[torch.nn.Parameter]:
+        """The parameters that the optimiser may change."""
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+
+def empty_model(recipe: Recipe) -> Any:
+    """The stock transformers model with arbitrary weights; leaves torch's global generator as it was."""
+    values = dict(recipe.model)
+    kind = values.pop("class")
+    plain: dict[str, Any] = dict(bos_token_id=None, eos_token_id=None, pad_token_id=None, tie_word_embeddings=False)
+    with torch.random.fork_rng(devices=[]):
+        if kind == "llama":
+            return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**plain, **values}))
+        dropout = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+        return transformers.GPT2LMHeadModel(transformers.GPT2Config(**{**plain, **dropout, **values}))
+
+
+def initial_network(recipe: Recipe, seed: int) -> Network:
+    """The network of `recipe` at `seed` before training: normal weights, norms at one, biases at zero, zeros where asked."""
+    model = empty_model(recipe)
+    _draw(model, recipe, seed)
+    set_zero(model, recipe)
+    return _hold(model, recipe, seed)
+
+
+def release(network: Network, recipe: Recipe, seed: int) -> None:
+    """Let the heads that `live_heads` held at zero be trained: values at their initial weights, outputs at zero."""
+    named = dict(network.model.named_parameters())
+    initial = empty_model(recipe)
+    _draw(initial, recipe, seed)
+    start = dict(initial.named_parameters())
+    with torch.no_grad():
+        for name, mask in _dead_heads(network.model, recipe, seed).items():
+            if name.endswith("v_proj.weight"):
+                named[name][mask] = start[name][mask]
+            network.fixed.pop(name)
+
+
+def set_zero(model: Any, recipe: Recipe) -> None:
+    """Set to zero the parameters that are zero by the recipe."""
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for pattern in recipe.zero:
+            for name in _matching(recipe, pattern, named):
+                named[name].zero_()
+
+
+def _draw(model: Any, recipe: Recipe, seed: int) -> None:
+    rng = random_stream(seed, _INITIAL)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1:
+                drawn = rng.standard_normal(tuple(parameter.shape), dtype=np.float32)
+                parameter.copy_(torch.from_numpy(drawn * np.float32(recipe.std * _scale(recipe, name))))
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def _hold(model: Any, recipe: Recipe, seed: int) -> Network:
+    """Mark what must not be trained, and silence the heads that do not live."""
+    fixed: dict[str, torch.Tensor] = {}
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for pattern in recipe.zero:
+            for name in _matching(recipe, pattern, named):
+                fixed[name] = torch.ones_like(named[name], dtype=torch.bool)
+        for pattern in recipe.frozen:
+            rows = re.fullmatch(r"(.+)\[(\d+):(\d+)\]", pattern)
+            for name in _matching(recipe, rows[1] if rows else pattern, named):
+                mask = fixed.setdefault(name, torch.zeros_like(named[name], dtype=torch.bool))
+                mask[slice(int(rows[2]), int(rows[3])) if rows else slice(None)] = True
+        for name, mask in _dead_heads(model, recipe, seed).items():
+            named[name].masked_fill_(mask, 0.0)
+            fixed[name] = fixed[name] | mask if name in fixed else mask
+    for name, mask in fixed.items():
+        named[name].requires_grad_(not bool(mask.all()))
+    return Network(model, fixed)
+
+
+def live_heads(recipe: Recipe, seed: int) -> dict[int, list[int]]:
+    """Layer -> the heads that can write, for the layers that `recipe.live_heads` names."""
+    heads = int(recipe.model.get("num_attention_heads", recipe.model.get("n_head", 0)))
+    rng = random_stream(seed, _LIVE)
+    return {layer: sorted(int(h) for h in rng.permutation(heads)[:count]) for layer, count in recipe.live_heads.items()}
+
+
+def _dead_heads(model: Any, recipe: Recipe, seed: int) -> dict[str, torch.Tensor]:
+    if recipe.live_heads and recipe.model["class"] != "llama":
+        raise DeclarationError(f"recipe {recipe.name}: live_heads is written for the llama class")
+    masks: dict[str, torch.Tensor] = {}
+    for layer, living in live_heads(recipe, seed).items():
+        attention = model.model.layers[layer].self_attn
+        size = attention.head_dim
+        dead = torch.ones(attention.o_proj.weight.shape[1], dtype=torch.bool)
+        for head in living:
+            dead[head * size : (head + 1) * size] = False
+        prefix = f"model.layers.{layer}.self_attn"
+        masks[f"{prefix}.v_proj.weight"] = dead[:, None].expand_as(attention.v_proj.weight).clone()
+        masks[f"{prefix}.o_proj.weight"] = dead[None, :].expand_as(attention.o_proj.weight).clone()
+    return masks
+
+
+def _matching(recipe: Recipe, pattern: str, named: Mapping[str, Any]) -> list[str]:
+    found = [name for name in named if fnmatchcase(name, pattern)]
+    if not found:
+        raise DeclarationError(f'recipe {recipe.name}: no parameter matches "{pattern}"; names are like {next(iter(named))}')
+    return found
+
+
+def _scale(recipe: Recipe, name: str) -> float:
+    return next((factor for pattern, factor in recipe.scale.items() if fnmatchcase(name, pattern)), 1.0)

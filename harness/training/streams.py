@@ -1,0 +1,73 @@
+"""Data streams: named functions that draw batches of token rows, with marks that say what is to be predicted where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import DeclarationError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Ids = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token rows and the places whose token is predicted from everything before it.
+
+    ids: int64 [n, t]. targets: bool [n, t], the places that count in the training loss (never place 0).
+    marks: name -> bool [n, t], places of one kind; every mark gets a loss and an accuracy of its own in the curve.
+    """
+
+    ids: Ids
+    targets: Mask
+    marks: Mapping[str, Mask] = field(default_factory=dict)
+
+
+Draw = Callable[..., Batch]
+F = TypeVar("F", bound=Callable[..., Batch])
+
+
+@dataclass(frozen=True)
+class Stream:
+    """batch(rng, n, **options) for training, probe(rng, n, **options) for evaluation (the same unless it says otherwise)."""
+
+    name: str
+    batch: Draw
+    probe: Draw
+
+
+_STREAMS: dict[str, Stream] = {}
+
+
+def data_stream(name: str, probe: Draw | None = None) -> Callable[[F], F]:
+    """Register a function `(rng, n, **options) -> Batch` under a name that recipes use."""
+
+    def register(function: F) -> F:
+        _STREAMS[name] = Stream(name, function, probe or function)
+        return function
+
+    return register
+
+
+def stream(name: str) -> Stream:
+    """The registered stream; DeclarationError names the nearest one."""
+    if name not in _STREAMS:
+        near = get_close_matches(name, _STREAMS, 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(sorted(_STREAMS)) or 'none'}"
+        raise DeclarationError(f'data stream "{name}" is unknown; {hint}')
+    return _STREAMS[name]
+
+
+def streams() -> dict[str, Stream]:
+    """All registered streams by name."""
+    return dict(_STREAMS)
+
+
+Options = Mapping[str, Any]
