@@ -25,7 +25,7 @@ PREFIX = "claimbench_"
 class Plan:
     """What one forward pass does at each attention layer.
 
-    edit: (layer, head outputs [rows, seq, heads, head_dim]) -> head outputs of the same shape, before the output projection.
+    edit: (layer, head outputs [rows, seq, heads, head_dim]) -> such outputs; before the output projection.
     read: (layer, pattern [rows, heads, seq, seq]) of the query heads, after the softmax.
     """
 
@@ -39,7 +39,7 @@ class Plan:
 class Active:
     """The plan in force, and the layer of each attention module (by id) that it speaks of; other modules run plainly.
 
-    With `met`, modules are only noted, in the order in which they are reached: that is how an instrument finds its sites.
+    With `met`, modules are only noted, in the order in which they are reached: so an instrument finds its sites.
     """
 
     plan: Plan
@@ -56,7 +56,7 @@ _ACTIVE: ContextVar[Active | None] = ContextVar("claimbench_plan", default=None)
 
 @contextmanager
 def active(found: Active | None) -> Iterator[None]:
-    """The plan is in force inside (None: every pass is plain), and what was in force before comes back, also on errors."""
+    """The plan is in force inside (None: every pass is plain); what was in force before comes back, also on errors."""
     token = _ACTIVE.set(found)
     try:
         yield

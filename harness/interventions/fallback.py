@@ -1,4 +1,4 @@
-"""For families outside transformers' attention interface: pre-hooks on the output projection of each attention block."""
+"""For families outside transformers' attention interface: pre-hooks on the output projections of attention blocks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _note(block: Any, last: dict[int, tuple[Any, Any, int]]) -> Callable[[Any, t
 
 @contextmanager
 def hooked(projections: list[Any], plan: Plan, heads: int) -> Iterator[None]:
-    """The plan sees what enters each projection, as head outputs; hooks are gone afterwards, also after an exception."""
+    """The plan sees what enters each projection, as head outputs; hooks are gone afterwards, also after an error."""
     with ExitStack() as stack:
         for layer, projection in enumerate(projections):
             stack.callback(projection.register_forward_pre_hook(_hook(plan, layer, heads)).remove)

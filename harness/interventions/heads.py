@@ -59,7 +59,9 @@ def removal(heads: Iterable[Any], mode: str, seed: int | None, layers: int, per_
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DeclarationError(f"ablation mode {mode!r} is unknown: use {', '.join(MODES)}{hint}")
     if mode == "resample" and seed is None:
-        raise DeclarationError("resample ablation draws which row each row takes its donor from: pass rng=, or another mode")
+        raise DeclarationError(
+            "resample ablation draws which row each row takes its donor from: pass rng=, or another mode"
+        )
     found: set[Head] = set()
     for pair in heads:
         try:

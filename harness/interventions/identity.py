@@ -1,7 +1,8 @@
-"""The identity check: before anything is measured, an attached instrument must change nothing, and know which head is which."""
+"""The identity check: an attached instrument must change nothing, and know which head is which, before it is used."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ IDENTITY = 1e-5
 #: Largest relative difference of logits between a family's eager function, which has patterns, and what it uses itself.
 EAGER = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 #: Largest share of a head's outputs that its own pattern may leave unexplained, where head outputs were found by shape.
-LAYOUT = 1e-3
+LAYOUT = {"float64": 1e-9, "float32": 2e-5, "bfloat16": 2e-2, "float16": 2e-3}
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,21 @@ def check_identity(instrument: Instrument, ids: torch.Tensor) -> Identity:
     for value, what in ((found.attached, "in place"), (found.restored, "writing each head's own output back")):
         if not value <= IDENTITY:
             raise NotApplicable(
-                f"cannot be intervened on exactly: with the instrument {what} the logits of {instrument.family} differ by "
-                f"{value:.2g} of their size, and {IDENTITY:g} is allowed"
+                f"cannot be intervened on exactly: with the instrument {what} the logits of {instrument.family} differ "
+                f"by {value:.2g} of their size, and {IDENTITY:g} is allowed"
             )
     return found
 
 
 def check_patterns(instrument: Instrument, ids: torch.Tensor) -> float:
-    """Relative difference of logits in the pass that reads attention patterns; NotApplicable when it is another network."""
+    """Relative difference of logits in the pass that reads patterns; NotApplicable when that is another network."""
     plain = plain_forward(instrument.model, ids).logits
     error = difference(plain, instrument.forward(ids, Plan(read=lambda layer, weights: None)))
-    allowed = EAGER.get(str(plain.dtype).removeprefix("torch."), EAGER["float32"])
+    allowed = _allowed(EAGER, plain)
     if not error <= allowed:
         raise NotApplicable(
-            f"attention patterns cannot be read: the eager attention of {instrument.family} gives logits that differ by "
-            f"{error:.2g} of their size from its own, and {allowed:g} is allowed"
+            f"attention patterns cannot be read: the eager attention of {instrument.family} gives logits that differ "
+            f"by {error:.2g} of their size from its own, and {allowed:g} is allowed"
         )
     return error
 
@@ -94,9 +95,9 @@ def difference(plain: torch.Tensor, other: torch.Tensor) -> float:
 def check_layout(instrument: Instrument, tokens: np.ndarray, rng: np.random.Generator) -> float:
     """Whether slice h of the head outputs belongs to pattern h, by what attention means; the unexplained share.
 
-    In the first layer a value depends on its token and place alone, so over rows that draw each place's token from a pair,
-    outputs must be pattern times values for *one* set of values. Needed where outputs were found by shape; tokens: usable
-    ids, two or more.
+    In the first layer a value depends on its token and place alone, so over rows that draw each place's token from a
+    pair, outputs must be pattern times values for *one* set of values. Needed where outputs were found by shape.
+    tokens: usable ids, two or more.
 
     Raises:
         NotApplicable: when a head's outputs are not its own pattern's.
@@ -122,10 +123,15 @@ def check_layout(instrument: Instrument, tokens: np.ndarray, rng: np.random.Gene
         target = output[:, :, head].reshape(rows * length, -1)
         flat = design.reshape(rows * length, -1)
         left = target - flat @ np.linalg.lstsq(flat, target, rcond=None)[0]
-        worst = max(worst, float(np.linalg.norm(left) / max(np.linalg.norm(target), 1e-30)))
-    if not worst <= LAYOUT:
+        worst = max(worst, float(np.linalg.norm(left)) / max(float(np.linalg.norm(target)), 1e-30))
+    allowed = _allowed(LAYOUT, outputs[0])
+    if not worst <= allowed:
         raise NotApplicable(
-            f"cannot tell the heads of {instrument.family} apart: {worst:.2g} of what enters its output projection is not "
-            f"its attention pattern times values, and {LAYOUT:g} is allowed"
+            f"cannot tell the heads of {instrument.family} apart: {worst:.2g} of what enters its output projection is "
+            f"not its attention pattern times values, and {allowed:g} is allowed"
         )
     return worst
+
+
+def _allowed(by_dtype: Mapping[str, float], tensor: torch.Tensor) -> float:
+    return by_dtype.get(str(tensor.dtype).removeprefix("torch."), by_dtype["float32"])

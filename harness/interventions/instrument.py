@@ -1,4 +1,4 @@
-"""The instrument of one model: where its heads are, how plans are attached, and the proof that attaching changes nothing."""
+"""The instrument of one model: where its heads are, how plans are attached, and how they are taken off again."""
 
 from __future__ import annotations
 
@@ -77,10 +77,12 @@ class Instrument:
         """
         with ExitStack() as stack:
             stack.enter_context(_lock(self.model))
+            wanted = "eager" if plan.read is not None else self.implementation
             if self.projections:
                 stack.enter_context(fallback.hooked(self.projections, plan, self.heads))
+                # Some of these families look at the setting in each pass, and under SDPA mask patterns wrongly.
+                stack.enter_context(_implementation(self.model, wanted, settable=False))
             else:
-                wanted = "eager" if plan.read is not None else self.implementation
                 stack.enter_context(_implementation(self.model, registered(wanted)))
             stack.enter_context(active(Active(plan, self._layer_of)))
             yield
@@ -93,9 +95,13 @@ class Instrument:
         for implementation in (used, "eager"):
             met: list[Any] = []
             try:
-                with _lock(self.model), _implementation(self.model, registered(implementation)), torch.no_grad():
-                    with active(Active(Plan(), met=met)):
-                        self.model(input_ids=probe, use_cache=False)
+                with (
+                    _lock(self.model),
+                    _implementation(self.model, registered(implementation)),
+                    active(Active(Plan(), met=met)),
+                    torch.no_grad(),
+                ):
+                    self.model(input_ids=probe, use_cache=False)
             except NeedsEager:
                 continue
             indices = [getattr(module, "layer_idx", None) for module in met]
@@ -106,11 +112,13 @@ class Instrument:
 
     def _check_layers(self) -> None:
         if not self.modules:
-            raise NotApplicable(f"no attention heads that can be reached: {self.family} has no attention block that was found")
+            raise NotApplicable(
+                f"no attention heads that can be reached: no attention block was found in {self.family}"
+            )
         if len({id(module) for module in self.modules}) != self.layers or len(self.modules) != self.layers:
             raise NotApplicable(
-                f"{self.family} has {self.layers} layers and {len(self.modules)} calls of attention blocks: one in every "
-                "layer is needed"
+                f"{self.family} has {self.layers} layers and attends {len(self.modules)} times in a pass: heads are "
+                "numbered by layer, so one attention block in every layer is needed"
             )
 
     def _check_shapes(self, probe: torch.Tensor) -> None:
@@ -132,7 +140,9 @@ class Instrument:
     def _hand_over(self, plan: Plan, attentions: Any) -> None:
         found = [weights for weights in attentions or () if weights is not None]
         if len(found) != self.layers:
-            raise NotApplicable(f"{self.family} hands over attention patterns of {len(found)} of its {self.layers} layers")
+            raise NotApplicable(
+                f"{self.family} hands over attention patterns of {len(found)} of its {self.layers} layers"
+            )
         assert plan.read is not None
         for layer, weights in enumerate(found):
             plan.read(layer, weights)
@@ -143,16 +153,23 @@ def _lock(model: Any) -> threading.RLock:
 
 
 @contextmanager
-def _implementation(model: Any, name: str) -> Iterator[None]:
-    """The attention implementation of a model and of every part of it, put back exactly afterwards."""
+def _implementation(model: Any, name: str, settable: bool = True) -> Iterator[None]:
+    """The attention implementation of a model and of every part of it, put back exactly afterwards.
+
+    Without `settable` the family has no way to change it, and only what the configuration says is changed.
+    """
     configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "set_attn_implementation")}
     for config in list(configs.values()):
         parts = (getattr(config, part, None) for part in getattr(config, "sub_configs", ()))
         configs.update({id(part): part for part in parts if part is not None})
     before = [(config, config._attn_implementation) for config in configs.values()]
     try:
-        model.set_attn_implementation(name)
+        if settable:
+            model.set_attn_implementation(name)
+        for config, value in before:
+            if not settable and value != name:
+                config._attn_implementation = name
         yield
     finally:
-        for config, value in before:  # whole before parts: the setter hands a value on to parts that may have had their own
+        for config, value in before:  # wholes before parts: the setter hands a value on to parts with one of their own
             config._attn_implementation = value

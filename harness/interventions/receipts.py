@@ -119,7 +119,7 @@ def check(receipt: Receipt, expected: int, still: bool, fault: str | None) -> No
     what = receipt.intervention
     if receipt.fired != expected:
         raise InvalidMeasurement(
-            f"{what}: its sites were reached {receipt.fired} times instead of {expected}: the intervention did not happen"
+            f"{what}: its sites were reached {receipt.fired} times, not {expected}: the intervention did not happen"
         )
     if fault is not None:
         raise InvalidMeasurement(f"{what}: {fault}")

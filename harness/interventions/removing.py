@@ -35,7 +35,7 @@ Slices = Callable[["torch.Tensor"], Iterable[slice]]
 
 @dataclass
 class PlainRun:
-    """What the model does on its own. outputs: by layer, [rows, seq, k, head_dim] of the heads in `heads`; logits of the first rows."""
+    """What the model does by itself: by layer `outputs` [rows, seq, k, head_dim] of `heads`; logits of the first rows."""
 
     heads: dict[int, list[int]]
     outputs: dict[int, torch.Tensor]
@@ -48,7 +48,7 @@ class PlainRun:
 
 @dataclass
 class PlainRuns:
-    """Keeps the latest plain runs of one model. A kept run is used only if its first rows still give the same logits."""
+    """Keeps the latest plain runs of a model. A kept run is used only if its first rows still give the same logits."""
 
     _kept: OrderedDict[str, PlainRun] = field(default_factory=OrderedDict)
 
@@ -68,7 +68,7 @@ class PlainRuns:
 
 
 class Removing:
-    """Runs `ids` [n, seq] under `removals`. Of two removals that name one head the later holds; else their order is free.
+    """Runs `ids` [n, seq] under `removals`. Where two name one head the later holds; else their order is free.
 
     Every replacement comes from the plain run of the model on all of `ids`, so results do not depend on how the rows
     are split.
@@ -93,9 +93,7 @@ class Removing:
         self.plain = self._plain_run(runs)
         self.made = writes(removals, self.plain.outputs, self.plain.heads, len(ids))
         self.fired: Counter[int] = Counter()
-        self.watch = Watch(
-            {layer: outputs[:FIRST] for layer, outputs in self.plain.outputs.items()}, self.plain.heads
-        )
+        self.watch = Watch({layer: outputs[:FIRST] for layer, outputs in self.plain.outputs.items()}, self.plain.heads)
         self.moved_logits = 0.0
         self.still = True
 
@@ -137,7 +135,7 @@ class Removing:
             self.recorder.receipts.append(receipt)
 
     def _writer(self, rows: slice, factor: float | None = None) -> Callable[[int, torch.Tensor], torch.Tensor]:
-        """Writes at every layer what was decided; with a factor, plain output + factor * change instead (first rows only)."""
+        """Writes at every layer what was decided; with a factor, plain output + factor * change instead."""
 
         def edit(layer: int, before: torch.Tensor) -> torch.Tensor:
             made = self.made.get(layer, [])
@@ -166,7 +164,7 @@ class Removing:
     def _null(self) -> bool:
         """Whether it is the truth that no logit moved: nothing reads the heads, or the change is below the resolution.
 
-        A change enlarged until it cannot be overlooked must either reach the logits, or not even leave the attention block.
+        A change enlarged until it cannot be overlooked must reach the logits, or not even leave the attention block.
         """
         rows = slice(0, min(FIRST, len(self.ids)))
         largest = max(self.watch.intended.values(), default=0.0)

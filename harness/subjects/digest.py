@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 #: Configuration entries that name files, versions and ways of computing, not the network.
-_INCIDENTAL = ("_name_or_path", "transformers_version", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype")
+_INCIDENTAL = {
+    *("_name_or_path", "transformers_version", "dtype", "torch_dtype"),
+    *("attn_implementation", "_attn_implementation"),
+}
 _BLOCK = 1 << 20
 
 

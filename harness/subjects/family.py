@@ -29,7 +29,7 @@ _EVIDENCE = ("instrument", "organism", "analogue")
 
 @dataclass(frozen=True)
 class Built:
-    """What a family makes of a seed: a stock transformers model, its usable tokens, and facts that measures may read."""
+    """What a family makes of a seed: a stock transformers model, its usable tokens, and facts for measures to read."""
 
     model: Any
     tokens: Tokens
@@ -61,7 +61,7 @@ class Family:
         return path if path is not None and path.is_file() else None
 
     def digest(self, seed: int) -> str:
-        """Identity of a seed's network, without building it: recorded weights and recipe, or the code that constructs it."""
+        """Identity of a seed's network, without building it: recipe and recorded weights, or the code that makes it."""
         self._check(seed)
         path = self.weights(seed)
         return combined(self.name, str(self.version), str(seed), self.content(seed), file_digest(path) if path else "")

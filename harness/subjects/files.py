@@ -1,4 +1,4 @@
-"""Files of a given model: what can be said before anything heavy is imported, each failure one line that names the fix."""
+"""Files of a given model: what can be said of them before anything heavy is imported, each failure in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "s
 
 
 def check_path(path: str) -> Path:
-    """The folder of a model given by path, or by name from the shipped ones or the local hub cache, with its files checked.
+    """The folder of a model given by path, or by name from the shipped ones or the local hub cache; files are checked.
 
     Raises:
         UsageError: no such folder, a file, an empty folder.
@@ -44,7 +44,11 @@ def _by_name(name: str) -> Path:
     if not looks_like_a_path and (cached := _cached(name)) is not None:
         return cached
     where = "" if looks_like_a_path else ", and the local hub cache has no model of that name"
-    fix = "check the path" if looks_like_a_path else "download it first (nothing is downloaded here) or give the path of its folder"
+    fix = (
+        "check the path"
+        if looks_like_a_path
+        else "download it first (nothing is downloaded here) or give the path of its folder"
+    )
     raise UsageError(f"model {name}: no such folder{where}: {fix}")
 
 
@@ -65,23 +69,27 @@ def _check_config(folder: Path) -> None:
         if (folder / "adapter_config.json").is_file():
             raise LoadError(f"{folder} holds an adapter and no model: merge it into its base model and save that")
         raise LoadError(f"{folder} has no config.json: is it the folder of a Hugging Face model?")
-    config = _json(path)
+    config = read_json(path)
     if config.get("is_encoder_decoder"):
-        raise LoadError(f"{folder} is an encoder-decoder model ({config.get('model_type')}): claims need a causal decoder")
+        raise LoadError(
+            f"{folder} is an encoder-decoder model ({config.get('model_type')}): claims need a causal decoder"
+        )
 
 
 def _check_weights(folder: Path) -> None:
     weights = sorted(folder.glob("*.safetensors"))
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        listed = set((_json(index).get("weight_map") or {}).values())
+        listed = set((read_json(index).get("weight_map") or {}).values())
         if missing := sorted(name for name in listed if not (folder / str(name)).is_file()):
-            raise LoadError(f"{folder} lacks {len(missing)} of {len(listed)} weight files ({missing[0]}, ...): download it again")
+            raise LoadError(
+                f"{folder} lacks {len(missing)} of {len(listed)} weight files ({missing[0]}, ...): download it again"
+            )
     if not weights:
         pickled = sorted(found.name for pattern in _PICKLED for found in folder.glob(pattern))
         if pickled:
             raise LoadError(
-                f"{folder} holds pickled weights only ({pickled[0]}): reading them can run code; convert them to safetensors"
+                f"{folder} holds pickled weights only ({pickled[0]}): reading them can run code; use safetensors"
             )
         if found := next(folder.glob("*.gguf"), None):
             raise LoadError(f"{folder} holds GGUF weights only ({found.name}): use the model's safetensors version")
@@ -93,10 +101,13 @@ def _check_weights(folder: Path) -> None:
             with safe_open(path, framework="np") as file:
                 file.keys()
         except (SafetensorError, OSError, ValueError) as error:
-            raise LoadError(f"{path} is damaged or cut short ({str(error).splitlines()[0]}): download it again") from None
+            raise LoadError(
+                f"{path} is damaged or cut short ({str(error).splitlines()[0]}): download it again"
+            ) from None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; LoadError when it is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError):

@@ -81,9 +81,9 @@ class LM:
         if callable(self._tokens):
             if "tokens" not in self._shared:
                 self._shared["tokens"] = self._tokens()
-            self._tokens = self._shared["tokens"]
-        found: Tokens = self._tokens
-        return found
+            found: Tokens = self._shared["tokens"]
+            return found
+        return self._tokens
 
     @property
     def digest(self) -> str:
@@ -162,17 +162,15 @@ class LM:
         tensor = self._checked(ids)
         found = []
         for logits, rows in self._passes(tensor):
-            loss = torch.nn.functional.cross_entropy(
-                logits[:, :-1].transpose(1, 2), tensor[rows, 1:], reduction="none"
-            )
+            loss = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), tensor[rows, 1:], reduction="none")
             found.append(loss.cpu())
         return torch.cat(found)
 
     def attend(self, ids: Ids, reduce: Callable[[int, torch.Tensor, slice], None]) -> None:
         """Show every attention pattern once: `reduce(layer, pattern float32 [rows, heads, t, t], rows)`; none is kept.
 
-        Patterns are softmax weights of the query heads, from the family's own eager attention function. InvalidMeasurement
-        when their rows do not sum to one.
+        Patterns are softmax weights of the query heads, from the family's own eager attention function.
+        InvalidMeasurement when their rows do not sum to one.
         """
         tensor = self._checked(ids)
         instrument = self.instrument
@@ -218,14 +216,14 @@ class LM:
     def without(self, heads: Iterable[Head], mode: str = "resample", rng: Generator | None = None) -> LM:
         """The model with the outputs of these query heads replaced in every forward pass. Views nest.
 
-        Values come from the plain run of the model on the same ids, also in a view of a view, so the order of nesting is
-        free; where two removals name one head, the outer (later) one holds. One view always resamples in the same way.
+        Values come from the plain run of the model on the same ids, also in a view of a view, so the order of nesting
+        is free; where two removals name one head, the later one holds. One view always resamples in the same way.
 
         Args:
             heads: (layer, head) pairs.
             mode: "resample", "mean" or "zero"; see `Removal`.
-            rng: draws which row each row takes its donor from. One number is drawn in every mode, so variants of a claim
-                that only differ in the mode stay paired.
+            rng: draws which row each row takes its donor from. One number is drawn in every mode, so variants of a
+                claim that only differ in the mode stay paired.
 
         Raises:
             DeclarationError: heads out of range, an empty set, an unknown mode, resampling without rng.
@@ -280,12 +278,16 @@ class LM:
     def _checked(self, ids: Ids) -> torch.Tensor:
         tensor = ids if torch.is_tensor(ids) else torch.from_numpy(np.asarray(ids))
         if tensor.dim() != 2 or 0 in tensor.shape or tensor.is_floating_point():
-            raise UsageError(f"{self.name}: ids must be integers [n, t]; {tensor.dtype} {tuple(tensor.shape)} was given")
+            raise UsageError(
+                f"{self.name}: ids must be integers [n, t]; {tensor.dtype} {tuple(tensor.shape)} was given"
+            )
         low, high = int(tensor.min()), int(tensor.max())
         if low < 0 or high >= self.vocab:
             raise UsageError(f"{self.name}: ids must be 0 to {self.vocab - 1}; {low if low < 0 else high} was given")
         if tensor.shape[1] > self.context:
-            raise NotApplicable(f"sequences of {tensor.shape[1]} tokens are needed; the context of {self.name} holds {self.context}")
+            raise NotApplicable(
+                f"sequences of {tensor.shape[1]} tokens are needed; the context of {self.name} holds {self.context}"
+            )
         return tensor.long().to(self.device)
 
     def _ordinary(self) -> np.ndarray:

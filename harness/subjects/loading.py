@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import LoadError, UsageError
 from .digest import combined, folder_digest
-from .files import check_path, has_tokenizer
+from .files import check_path, has_tokenizer, read_json
 from .lm import LM
 from .tokens import no_tokens, tokens_of
 
@@ -62,8 +62,9 @@ def live_model(model: Any, tokenizer: Any = None, name: str = "model") -> LM:
     """A subject around a model that the caller holds, with the same checks. The model is put in eval mode."""
     if not isinstance(model, torch.nn.Module) or not hasattr(model, "config"):
         raise UsageError(f"{name} is a {type(model).__name__}: give a transformers causal language model")
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise LoadError(f"{name} is an encoder-decoder model ({model.config.model_type}): claims need a causal decoder")
+    config: Any = model.config
+    if getattr(config, "is_encoder_decoder", False):
+        raise LoadError(f"{name} is an encoder-decoder model ({config.model_type}): claims need a causal decoder")
     return _subject(model, tokenizer, name)
 
 
@@ -90,37 +91,43 @@ def _dtype(dtype: str) -> Any:
 
 def _model(folder: Path, dtype: Any, attn: str | None) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    local = {"local_files_only": True, "trust_remote_code": False}
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(folder, **local)
     except Exception as error:
-        raise LoadError(_unknown(folder, CONFIG_MAPPING_NAMES, error)) from None
+        raise LoadError(_unknown(folder, error)) from None
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise LoadError(f"{folder} is a {config.model_type} model and no causal language model: claims need a causal decoder")
+        raise LoadError(
+            f"{folder} is a {config.model_type} model and no causal language model: claims need a causal decoder"
+        )
     options: dict[str, Any] = {} if attn is None else {"attn_implementation": attn}
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **local, **options
         )
     except Exception as error:
         raise LoadError(f"{folder} cannot be loaded as a causal language model: {_line(error)}") from None
+    model, found = loaded
     mismatched = sorted(str(key[0] if isinstance(key, tuple) else key) for key in found.get("mismatched_keys") or ())
     if mismatched:
-        raise LoadError(f"{folder}: {mismatched[0]} has another shape than config.json says: they do not belong together")
+        raise LoadError(
+            f"{folder}: {mismatched[0]} has another shape than config.json says: they do not belong together"
+        )
     if missing := sorted(found.get("missing_keys") or ()):
         raise LoadError(
-            f"{folder} lacks {len(missing)} weights ({missing[0]}, ...), which would be random: is it a causal language model?"
+            f"{folder} lacks {len(missing)} weights ({missing[0]}, ...), which would be random: "
+            "is it a causal language model?"
         )
     return model
 
 
-def _unknown(folder: Path, known: Any, error: Exception) -> str:
-    from .files import _json
+def _unknown(folder: Path, error: Exception) -> str:
+    from transformers import CONFIG_MAPPING
 
-    config = _json(folder / "config.json")
+    known: Any = CONFIG_MAPPING
+    config = read_json(folder / "config.json")
     model_type = config.get("model_type")
     if model_type is None:
         return f"{folder / 'config.json'} names no model_type: is it the config of a Hugging Face model?"
@@ -164,21 +171,28 @@ def _check_outputs(lm: LM) -> None:
     try:
         logits = lm.logits(ids)
     except (AttributeError, TypeError):
-        raise LoadError(f"{lm.name} ({type(lm.model).__name__}) gives no logits: load it as a causal language model") from None
+        raise LoadError(
+            f"{lm.name} ({type(lm.model).__name__}) gives no logits: load it as a causal language model"
+        ) from None
     if not bool(torch.isfinite(logits).all()):
-        raise LoadError(f"{lm.name} gives logits that are not finite: the checkpoint is broken, or {lm.dtype} overflows")
+        raise LoadError(
+            f"{lm.name} gives logits that are not finite: the checkpoint is broken, or {lm.dtype} overflows"
+        )
     earlier = logits[:, :-1]
     seen = float((earlier[0] - earlier[1]).abs().max() / logits.abs().max()) if earlier.numel() else 0.0
     if seen > _CAUSAL.get(str(lm.dtype).removeprefix("torch."), 5e-2):
-        raise LoadError(f"{lm.name} is no causal model: a later token changes earlier logits by {seen:.2g} of their size")
+        raise LoadError(
+            f"{lm.name} is no causal model: a later token changes earlier logits by {seen:.2g} of their size"
+        )
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """No network and no chatter from the loading libraries."""
     from huggingface_hub import constants
-    from transformers.utils import logging
+    from transformers import utils
 
+    logging: Any = utils.logging
     offline, verbosity, bars = constants.HF_HUB_OFFLINE, logging.get_verbosity(), logging.is_progress_bar_enabled()
     constants.HF_HUB_OFFLINE = True
     logging.set_verbosity_error()

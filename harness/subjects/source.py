@@ -1,4 +1,4 @@
-"""What a constructed network is made from: the code of its family, so that an edit of it changes the family's digest."""
+"""What a constructed network is made from: the code of its family, so that an edit of it changes the digest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def _makers(path: Path, module: str) -> Iterator[tuple[str, str]]:
                 pending.append((Path(spec.origin), target))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(path: Path, module: str) -> tuple[str, ...]:
     is_package = path.name == "__init__.py"
     package = module if is_package else module.rpartition(".")[0]
@@ -87,13 +87,10 @@ def _is_module(name: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dump(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
-            first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                node.body = [*body[1:]] or [ast.Pass()]  # type: ignore[attr-defined]
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree)

@@ -55,9 +55,9 @@ def sample_text() -> str:
 def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
     """The usable tokens of a tokenizer.
 
-    Frequent are those that round-trip (alone, or behind an ordinary word for pieces that continue one), are not special,
-    no byte fallback, below `vocab`, and among the most frequent in the shipped sample. BOS is the tokenizer's, else its
-    end-of-text.
+    Frequent are those that round-trip (alone, or behind an ordinary word for pieces that continue one), are not
+    special, no byte fallback, below `vocab`, and among the most frequent in the shipped sample. BOS is the
+    tokenizer's, else its end-of-text.
 
     Raises:
         LoadError: the tokenizer does not fit the model, or hardly any token qualifies.
@@ -65,7 +65,8 @@ def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
     ids = np.asarray(tokenizer(sample_text(), add_special_tokens=False, verbose=False)["input_ids"], dtype=np.int64)
     if len(ids) and int(ids.max()) >= vocab:
         raise LoadError(
-            f"the tokenizer yields id {int(ids.max())}, the model has embeddings for 0 to {vocab - 1}: they do not belong together"
+            f"the tokenizer yields id {int(ids.max())}, the model has embeddings for 0 to {vocab - 1}: "
+            "they do not belong together"
         )
     special = {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
     counts = [(token, count) for token, count in Counter(ids.tolist()).most_common() if count >= LEAST_COUNT]
@@ -80,8 +81,8 @@ def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
             break
     if len(frequent) < FEWEST:
         raise LoadError(
-            f"only {len(frequent)} tokens of the tokenizer are ordinary and frequent in English text; {FEWEST} are needed: "
-            "is it this model's tokenizer?"
+            f"only {len(frequent)} tokens of the tokenizer are ordinary and frequent in English text, and {FEWEST} are "
+            "needed: is it this model's tokenizer?"
         )
     bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
 
@@ -101,7 +102,7 @@ def no_tokens(name: str) -> Callable[[], Tokens]:
 
     def ask() -> Tokens:
         raise NotApplicable(
-            f"tokens are drawn from text, and {name} has no tokenizer: add tokenizer.json and tokenizer_config.json beside it"
+            f"tokens are drawn from text, and {name} has no tokenizer: add tokenizer.json and tokenizer_config.json"
         )
 
     return ask
