@@ -58,6 +58,12 @@ def permuted(strengths, rng):
 
 
 @step
+def weakest_first(strengths):
+    """The strengths upside down, so that heads are added back in the wrong order."""
+    return -np.asarray(strengths)
+
+
+@step
 def attention_to_items(lm, rng):
     """The rival: attention to the two items instead of their labels."""
     return item_attention(lm, episodes(lm, rng, EPISODES))[LAYER]
@@ -129,7 +135,7 @@ def several_heads_become_induction_heads(lm, strengths, shown):
         negative(strengths=attention_to_items),
         UNTRAINED,
     ],
-    variants=[variant("mean ablation", mode="mean"), variant("resample ablation", mode="resample")],
+    variants=[variant("mean ablation", mode="mean")],
 )
 def strength_predicts_what_a_head_can_do_alone(lm, strengths, shown, rng, observe, mode="zero"):
     """Rank correlation over the eight heads between induction strength and accuracy with only that head kept.
@@ -185,7 +191,7 @@ def no_head_is_necessary_and_the_strongest_suffices(lm, strengths, shown, rng, m
     controls=[
         positive(on="constructed-graded-heads"),
         negative(on="label-task-one-head"),
-        negative(strengths=permuted),
+        negative(strengths=weakest_first),
         UNTRAINED,
     ],
     variants=[variant("mean ablation", mode="mean")],
