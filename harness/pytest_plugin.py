@@ -122,7 +122,21 @@ class Bench:
         load_all_organisms([Path(p) for p in self.config.getini("claimbench_organisms")], Path(self.config.rootpath))
 
 
+#: Marks that items carry, for `-m`: what they run on, and which of them are controls.
+_MARKS = {
+    "organism": "runs on a family of small networks",
+    "model": "runs on one given model",
+    "control": "a control of a claim, of any kind",
+    "positive": "a control that must come out SUPPORTED",
+    "negative": "a control that must come out REFUTED",
+    "guard": "a control that must come out NOT_APPLICABLE",
+    "xdist_group": "items of one subject stay on one worker under --dist loadgroup",
+}
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    for name, text in _MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {text}")
     try:
         config.stash[_KEY] = Bench(config)
     except ClaimbenchError as error:
@@ -171,6 +185,10 @@ class ClaimItem(pytest.Item):
         super().__init__(**kwargs)
         self.claim_item = item
         self.add_marker(pytest.mark.xdist_group(item.subject.name))
+        self.add_marker("organism" if item.subject.kind == "family" else "model")
+        if item.control is not None:
+            self.add_marker("control")
+            self.add_marker(item.control.kind)
         self.result: dict[str, Any] | None = None
 
     def runtest(self) -> None:
@@ -253,12 +271,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if session.config.option.collectonly or session.config.getoption("claimbench_plan"):
         return
     bench = session.config.stash[_KEY]
-    if bench.options.models and not hasattr(session.config, "workerinput"):
+    given = [*bench.options.models, *([bench.options.base_model] if bench.options.base_model else [])]
+    if given and not hasattr(session.config, "workerinput"):
         from .subjects.loading import check_path
 
         try:
-            for subject in bench.models:
-                check_path(subject.path)
+            for path in given:
+                check_path(path)
         except ClaimbenchError as error:
             raise pytest.UsageError(str(error)) from None
 
