@@ -5,6 +5,7 @@ Registered as a `pytest11` entry point under this module's own name, so an in-re
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Iterator
@@ -83,11 +84,12 @@ class Bench:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.options = options_of(config)
-        self.results: dict[str, dict[str, Any]] = {}
+        self.received: list[dict[str, Any]] = []
         self.collected: dict[str, ClaimItem] = {}
+        self.announced: list[str] = []
         self.claims: dict[str, Claim] = {}
-        self.files: dict[str, list[str]] = {}
         self.written: dict[str, Path] = {}
+        self.trouble = ""
         self._session: Any = None
         self._models: Any = None
         self._organisms_loaded = False
@@ -99,7 +101,14 @@ class Bench:
             from .running.session import Session
 
             self._session = Session(self.options)
+            self._session.store.say = self.say
         return self._session
+
+    def say(self, text: str) -> None:
+        """Show a line at once, past pytest's capturing."""
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        with manager.global_and_fixture_disabled() if manager else contextlib.nullcontext():
+            print(f"\n{text}", file=sys.stderr, flush=True)
 
     @property
     def models(self) -> list[Any]:
@@ -121,6 +130,22 @@ class Bench:
 
         load_all_organisms([Path(p) for p in self.config.getini("claimbench_organisms")], Path(self.config.rootpath))
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the result out of a report; with xdist the controller receives those of its workers here."""
+        result = getattr(report, "claimbench", None)
+        if result is not None:
+            self.received.append(result)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Under xdist only the workers collect; their node ids tell what may be missing in the end."""
+        self.announced = [name.partition("@")[0] if name.endswith(tuple("]")) is False else name for name in ids]
+
+    def missing(self) -> list[str]:
+        """Ids of items that were collected and have no result."""
+        done = {result["item"] for result in self.received}
+        return [name for name in self.collected or self.announced if name not in done]
+
 
 #: Marks that items carry, for `-m`: what they run on, and which of them are controls.
 _MARKS = {
@@ -137,10 +162,13 @@ _MARKS = {
 def pytest_configure(config: pytest.Config) -> None:
     for name, text in _MARKS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
+    # Claims on one subject stay on one worker under `--dist loadgroup`; without xdist nobody else registers the mark.
+    config.addinivalue_line("markers", "xdist_group(name): tests of one group run on one worker")
     try:
-        config.stash[_KEY] = Bench(config)
+        bench = config.stash[_KEY] = Bench(config)
     except ClaimbenchError as error:
         raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(bench, "claimbench bench")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -210,7 +238,7 @@ class ClaimItem(pytest.Item):
             pytest.fail(str(error), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, self.nodeid
+        return self.path, self.claim_item.claim.function.__code__.co_firstlineno - 1, self.name
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -256,24 +284,13 @@ def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     return report.outcome, letter(result), word(result)
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    result = getattr(report, "claimbench", None)
-    if result is not None:
-        _RECEIVED.append(result)
-
-
-#: Results of the running session; with xdist the controller receives them here from its workers.
-_RECEIVED: list[dict[str, Any]] = []
-
-
 def pytest_sessionstart(session: pytest.Session) -> None:
-    _RECEIVED.clear()
     if session.config.option.collectonly or session.config.getoption("claimbench_plan"):
         return
     bench = session.config.stash[_KEY]
     given = [*bench.options.models, *([bench.options.base_model] if bench.options.base_model else [])]
     if given and not hasattr(session.config, "workerinput"):
-        from .subjects.loading import check_path
+        from .subjects.files import check_path
 
         try:
             for path in given:
@@ -301,13 +318,19 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     bench = session.config.stash[_KEY]
-    if hasattr(session.config, "workerinput") or bench.options.report is None or not (_RECEIVED or bench.collected):
+    if hasattr(session.config, "workerinput") or bench.options.report is None:
+        return
+    if not (bench.received or bench.collected or bench.announced):
         return
     if session.config.option.collectonly or session.config.getoption("claimbench_plan"):
         return
     from .reporting import write_report
 
-    bench.written = write_report(_document(session.config), bench.options.report)
+    try:
+        bench.written = write_report(_document(session.config), bench.options.report)
+    except (ClaimbenchError, OSError) as error:
+        bench.trouble = f"the report could not be written: {error}"
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _document(config: pytest.Config) -> dict[str, Any]:
@@ -317,31 +340,32 @@ def _document(config: pytest.Config) -> dict[str, Any]:
     bench = config.stash[_KEY]
     from .running.collecting import claims_in_results
 
-    claims = bench.claims or claims_in_results(_RECEIVED, Path(config.rootpath))
-    done = {result["item"] for result in _RECEIVED}
+    claims = bench.claims or claims_in_results(bench.received, Path(config.rootpath))
     papers = {}
     for claim in claims.values():
         paper = card_beside(Path(claim.file))
         if paper is not None:
             papers[paper.slug] = paper
     return document(
-        list(_RECEIVED),
+        list(bench.received),
         claims=claims,
         papers=papers.values(),
         options=bench.options,
         command=shlex.join(["pytest", *(str(a) for a in config.invocation_params.args)]),
-        missing=[name for name in bench.collected if name not in done],
+        missing=bench.missing(),
     )
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if not _RECEIVED or hasattr(config, "workerinput"):
+    bench = config.stash[_KEY]
+    if bench.trouble:
+        terminalreporter.write_line(f"ERROR: {bench.trouble}", red=True)
+    if not bench.received or hasattr(config, "workerinput"):
         return
     from .reporting import terminal_table
 
     terminalreporter.section("verdicts", sep="=")
     terminalreporter.write_line(terminal_table(_document(config)))
-    bench = config.stash[_KEY]
     for kind, path in bench.written.items():
         terminalreporter.write_line(f"{kind}: {path}")
     if bench.written and config.option.xmlpath:
