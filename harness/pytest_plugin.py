@@ -6,6 +6,7 @@ Registered as a `pytest11` entry point under this module's own name, so an in-re
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,7 @@ class Bench:
         self.received: list[dict[str, Any]] = []
         self.collected: dict[str, ClaimItem] = {}
         self.announced: list[str] = []
+        self.finished: set[str] = set()
         self.claims: dict[str, Claim] = {}
         self.written: dict[str, Path] = {}
         self.trouble = ""
@@ -135,16 +137,23 @@ class Bench:
         result = getattr(report, "claimbench", None)
         if result is not None:
             self.received.append(result)
+        elif not getattr(report, "claimbench_unmeasured", False):
+            self.finished.add(_plain_id(report.nodeid))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
         """Under xdist only the workers collect; their node ids tell what may be missing in the end."""
-        self.announced = [name.partition("@")[0] if name.endswith(tuple("]")) is False else name for name in ids]
+        self.announced = [_plain_id(name) for name in ids]
 
     def missing(self) -> list[str]:
         """Ids of items that were collected and have no result."""
-        done = {result["item"] for result in self.received}
+        done = {result["item"] for result in self.received} | self.finished
         return [name for name in self.collected or self.announced if name not in done]
+
+
+def _plain_id(nodeid: str) -> str:
+    """A node id without the group that xdist's `--dist loadgroup` appends."""
+    return re.sub(r"\]@[^\]]*$", "]", nodeid)
 
 
 #: Marks that items carry, for `-m`: what they run on, and which of them are controls.
@@ -162,8 +171,6 @@ _MARKS = {
 def pytest_configure(config: pytest.Config) -> None:
     for name, text in _MARKS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    # Claims on one subject stay on one worker under `--dist loadgroup`; without xdist nobody else registers the mark.
-    config.addinivalue_line("markers", "xdist_group(name): tests of one group run on one worker")
     try:
         bench = config.stash[_KEY] = Bench(config)
     except ClaimbenchError as error:
@@ -173,15 +180,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[ClaimItem] | None:
+    if isinstance(obj, pytest.MarkDecorator) and any(isinstance(given, Claim) for given in obj.args):
+        raise collector.CollectError(f"claim {name}: write @pytest.mark.{obj.name} below @claim, next to the function")
     if not isinstance(obj, Claim) or obj.function.__module__ != collector.obj.__name__:
         return None
-    from .running.collecting import claim_id
+    from .running.collecting import check_names, claim_id
     from .running.item import items_of
 
     bench = collector.config.stash[_KEY]
     bench.load_organisms()
     identity = claim_id(obj, Path(collector.config.rootpath))
     try:
+        check_names(collector.obj)
         _check_finding(bench, obj, identity)
         items = list(items_of(obj, identity, models=bench.models, with_controls=bench.options.with_controls))
     except ClaimbenchError as error:
@@ -212,6 +222,8 @@ class ClaimItem(pytest.Item):
     def __init__(self, *, item: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.claim_item = item
+        self.own_markers.extend(getattr(item.claim.function, "pytestmark", []))  # marks below @claim
+        self.extra_keyword_matches.add(item.claim.finding)
         self.add_marker(pytest.mark.xdist_group(item.subject.name))
         self.add_marker("organism" if item.subject.kind == "family" else "model")
         if item.control is not None:
@@ -233,12 +245,29 @@ class ClaimItem(pytest.Item):
             self.result = bench.session.run(self.claim_item)
         except (StoreError, LoadError) as error:
             # No later item can do better; what is measured stays measured, and the report says what is missing.
+            if hasattr(self.config, "workerinput"):  # xdist takes an exiting worker for a crashed one
+                self.session.shouldstop = str(error)
+                pytest.fail(str(error), pytrace=False)
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
         except ClaimbenchError as error:
             pytest.fail(str(error), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, self.claim_item.claim.function.__code__.co_firstlineno - 1, self.name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """A mistake in a declaration is one line with its place, not a traceback."""
+    report: pytest.CollectReport = yield  # type: ignore[assignment, misc]
+    call = getattr(report, "call", None)
+    error = call.excinfo.value if call is not None and call.excinfo is not None else None
+    if isinstance(error, ClaimbenchError) and report.outcome == "failed":
+        from .running.collecting import place
+
+        at = place(error)
+        report.longrepr = f"{at}: {error}" if at else str(error)
+    return report  # type: ignore[return-value]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -251,6 +280,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(error)) from None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if config.getoption("claimbench_plan") and getattr(config.option, "numprocesses", None):
+        config.option.numprocesses = 0  # a plan is one table, made where the items are
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     bench = session.config.stash[_KEY]
     bench.collected = {item.claim_item.id: item for item in session.items if isinstance(item, ClaimItem)}
@@ -259,7 +294,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report: pytest.TestReport = yield  # type: ignore[assignment, misc]
-    if not isinstance(item, ClaimItem) or call.when != "call" or item.result is None:
+    if not isinstance(item, ClaimItem) or call.when == "teardown":
+        return report  # type: ignore[return-value]
+    if call.when != "call" or item.result is None:
+        report.claimbench_unmeasured = True  # type: ignore[attr-defined]
         return report  # type: ignore[return-value]
     from .running.outcome import outcome, word
     from .reporting import one_line
@@ -300,7 +338,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    if not session.config.getoption("claimbench_plan"):
+    if not session.config.getoption("claimbench_plan") or session.testsfailed:
         return None
     from .running.plan import plan_table
 

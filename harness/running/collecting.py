@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -76,8 +78,38 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
+def check_names(module: ModuleType) -> None:
+    """Raise DeclarationError when a claim of a module cannot be told by its function's name."""
+    mine = {n: v for n, v in vars(module).items() if isinstance(v, Claim) and v.function.__module__ == module.__name__}
+    for name, claim in mine.items():
+        if claim.name != name:
+            raise DeclarationError(f"claim {claim.name} is also called {name}: give every claim a function of its own")
+    defined = [node.name for node in _syntax(module) if isinstance(node, ast.FunctionDef)]
+    if doubled := sorted(name for name in mine if defined.count(name) > 1):
+        raise DeclarationError(
+            f"{module.__file__}: {defined.count(doubled[0])} functions are called {doubled[0]!r}, and the last hides the "
+            "claim before it: rename one"
+        )
+
+
+def _syntax(module: ModuleType) -> list[ast.stmt]:
+    file = getattr(module, "__file__", None)
+    return ast.parse(Path(file).read_bytes()).body if file else []
+
+
+def place(error: BaseException) -> str:
+    """Where an error was raised, "file.py:line", as the last place outside this package; "" where there is none."""
+    own = str(Path(__file__).resolve().parent.parent)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = frame.filename
+        if file.endswith(".py") and "site-packages" not in file and not str(Path(file).resolve()).startswith(own):
+            return f"{file}:{frame.lineno}"
+    return ""
+
+
 def claims_in(module: ModuleType) -> list[Claim]:
-    """The claims that a module defines (not those it imports)."""
+    """The claims that a module defines (not those it imports); DeclarationError when one hides another."""
+    check_names(module)
     return [v for v in vars(module).values() if isinstance(v, Claim) and v.function.__module__ == module.__name__]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +86,8 @@ def _writable(report: str | os.PathLike[str] | None) -> Path | None:
     folder = Path(report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # several workers may ask at once
+            pass
     except OSError as error:
         raise UsageError(f"--report {folder} cannot be written ({error.strerror}): choose another folder") from None
     return folder

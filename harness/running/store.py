@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        self.say: Callable[[str], None] = _say
         stamp = self.folder / "store.json"
         try:
             (self.folder / "entries").mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ class Store:
         """The entry of a key, None when there is none."""
         path = self.path(key)
         try:
-            text = path.read_text()
+            text = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -98,7 +99,7 @@ class Store:
             try:
                 lock.acquire(timeout=PATIENCE)
             except filelock.Timeout:
-                print(f"waiting for store key {key[:12]}, held by {_holder(holder)}", file=sys.stderr, flush=True)
+                self.say(f"waiting for store key {key[:12]}, held by {_holder(holder)}")
                 lock.acquire()
         except OSError as error:
             raise self._unwritable(error) from None
@@ -117,6 +118,10 @@ class Store:
             f"cannot write to store {self.folder} ({error.strerror}): {fix} or choose another with --store; "
             "what was measured before stays measured"
         )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _holder(path: Path) -> str:
