@@ -21,7 +21,7 @@ FAMILY = causal_lm(
     organism="label-task",
     model="its task (two labelled items, which label has the query's?) exists for organisms only",
 )
-EPISODES = 2048
+EPISODES = 1024
 
 
 @step
