@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeclarationError, UsageError
+from ..errors import DeclarationError, InvalidMeasurement, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,7 @@ def removal(heads: Iterable[Any], mode: str, seed: int | None, layers: int, per_
     found: set[Head] = set()
     for pair in heads:
         try:
-            layer, head = (int(number) for number in pair)
+            layer, head = (operator.index(number) for number in pair)
         except (TypeError, ValueError):
             raise DeclarationError(f"a head is a pair (layer, head) of integers; {pair!r} was given") from None
         if not (0 <= layer < layers and 0 <= head < per_layer):
@@ -111,6 +112,8 @@ def writes(
                 values = _mean(outputs)
             else:
                 values = outputs[donors[made.seed].to(outputs.device)]
+                if bool((donors[made.seed] == torch.arange(n)).any()):
+                    raise InvalidMeasurement(f"{made}: a row would get its own output back")
             found.setdefault(layer, []).append(Write(number, heads, values))
     return found
 

@@ -23,7 +23,7 @@ else:
 IDENTITY = 1e-5
 #: Largest relative difference of logits between a family's eager function, which has patterns, and what it uses itself.
 EAGER = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
-#: Largest share of a head's outputs that its own pattern may leave unexplained, where head outputs were found by shape.
+#: Largest share of a head's outputs that its own pattern may leave unexplained.
 LAYOUT = {"float64": 1e-9, "float32": 2e-5, "bfloat16": 2e-2, "float16": 2e-3}
 
 
@@ -96,8 +96,7 @@ def check_layout(instrument: Instrument, tokens: np.ndarray, rng: np.random.Gene
     """Whether slice h of the head outputs belongs to pattern h, by what attention means; the unexplained share.
 
     In the first layer a value depends on its token and place alone, so over rows that draw each place's token from a
-    pair, outputs must be pattern times values for *one* set of values. Needed where outputs were found by shape.
-    tokens: usable ids, two or more.
+    pair, outputs must be pattern times values for *one* set of values. tokens: usable ids, two or more.
 
     Raises:
         NotApplicable: when a head's outputs are not its own pattern's.

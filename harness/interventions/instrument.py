@@ -102,7 +102,7 @@ class Instrument:
                     torch.no_grad(),
                 ):
                     self.model(input_ids=probe, use_cache=False)
-            except NeedsEager:
+            except (NeedsEager, ValueError):  # transformers itself may refuse SDPA for a family
                 continue
             indices = [getattr(module, "layer_idx", None) for module in met]
             if all(isinstance(index, int) for index in indices) and len(set(indices)) == len(indices):

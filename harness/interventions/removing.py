@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InvalidMeasurement
 from . import receipts
 from .attention import Plan
-from .heads import Head, Removal, Write, resolved, writes
+from .heads import Head, Removal, Write, names, resolved, writes
 from .receipts import Receipt, Recorder, Watch
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Slices = Callable[["torch.Tensor"], Iterable[slice]]
 
 @dataclass
 class PlainRun:
-    """What the model does by itself: by layer `outputs` [rows, seq, k, head_dim] of `heads`; logits of the first rows."""
+    """What the model does by itself: `outputs` [rows, seq, k, head_dim] of `heads` by layer; `first` rows' logits."""
 
     heads: dict[int, list[int]]
     outputs: dict[int, torch.Tensor]
@@ -114,6 +115,7 @@ class Removing:
         for number, removal in enumerate(self.removals):
             if number not in needed:
                 continue  # later removals name all of its heads
+            later = {head for other in self.removals[number + 1 :] for head in other.heads}
             heads: list[Head] = [
                 (layer, head)
                 for layer, made in self.made.items()
@@ -121,6 +123,9 @@ class Removing:
                 if write.removal == number
                 for head in write.heads
             ]
+            named = {head for head in removal.heads if head not in later}
+            if named != set(heads):
+                self.watch.fault = f"written were heads {names(sorted(heads))}, not {names(sorted(named))}"
             wired, passes = receipts.wired(self.instrument, heads, self.token)
             self.recorder.forward_passes += passes
             receipt = Receipt(
@@ -215,6 +220,8 @@ def _capture(instrument: Instrument, ids: torch.Tensor, heads: dict[int, list[in
         logits = instrument.forward(ids[rows], Plan(edit=keep))
         if rows.start < FIRST:
             first.append(logits[: FIRST - rows.start].float())
+    if missed := [layer for layer, found in outputs.items() if len(found) != len(list(slices(ids)))]:
+        raise InvalidMeasurement(f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass")
     return PlainRun(heads, {layer: torch.cat(found) for layer, found in outputs.items()}, torch.cat(first))
 
 

@@ -200,8 +200,7 @@ class LM:
             probe = self._probe()
             made = Instrument(self.model, self.heads, self.layers, probe)
             self._shared["identity"] = check_identity(made, probe)
-            if made.kind == "projection":
-                check_layout(made, self._ordinary(), np.random.default_rng(0))
+            check_layout(made, self._ordinary(), np.random.default_rng(0))
             self._shared["instrument"] = made
         found: Instrument = self._shared["instrument"]
         return found

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LEAST_COUNT = 5
 MOST_FREQUENT = 2_000
 FEWEST = 16
+#: A piece that continues a word must come back behind one of so many of the most frequent pieces that come back alone.
+ANCHORS = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def sample_text() -> str:
 def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
     """The usable tokens of a tokenizer.
 
-    Frequent are those that round-trip (alone, or behind an ordinary word for pieces that continue one), are not
+    Frequent are those that round-trip (alone, or for pieces that continue a word behind another), are not
     special, no byte fallback, below `vocab`, and among the most frequent in the shipped sample. BOS is the
     tokenizer's, else its end-of-text.
 
@@ -71,14 +73,10 @@ def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
     special = {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
     counts = [(token, count) for token, count in Counter(ids.tolist()).most_common() if count >= LEAST_COUNT]
     ordinary = [token for token, _ in counts if token not in special and _ordinary(tokenizer, token)]
-    anchor = next((token for token in ordinary if _encoded(tokenizer, [token]) == [token]), None)
-    frequent: list[int] = []
-    for token in ordinary:
-        behind = anchor is not None and _encoded(tokenizer, [anchor, token]) == [anchor, token]
-        if behind or _encoded(tokenizer, [token]) == [token]:
-            frequent.append(token)
-        if len(frequent) == MOST_FREQUENT:
-            break
+    alone = [token for token in ordinary if _encoded(tokenizer, [token]) == [token]]
+    spans = {token: [[token], *([first, token] for first in alone[:ANCHORS])] for token in ordinary}
+    kept = [token for token in ordinary if any(_encoded(tokenizer, span) == span for span in spans[token])]
+    frequent = np.array(sorted(kept[:MOST_FREQUENT]), dtype=np.int64)
     if len(frequent) < FEWEST:
         raise LoadError(
             f"only {len(frequent)} tokens of the tokenizer are ordinary and frequent in English text, and {FEWEST} are "
@@ -92,9 +90,8 @@ def tokens_of(tokenizer: Any, vocab: int) -> Tokens:
         begin = int(rng.integers(0, len(ids) - length + 1))
         return ids[begin : begin + length]
 
-    kept = np.array(sorted(frequent), dtype=np.int64)
-    identity = hashlib.sha256(ids.tobytes() + kept.tobytes() + str(bos).encode()).hexdigest()
-    return Tokens(kept, natural, bos, identity=identity)
+    identity = hashlib.sha256(ids.tobytes() + frequent.tobytes() + str(bos).encode()).hexdigest()
+    return Tokens(frequent, natural, bos, identity=identity)
 
 
 def no_tokens(name: str) -> Callable[[], Tokens]:
