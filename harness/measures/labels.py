@@ -78,16 +78,12 @@ def episodes(lm: LM, rng: Generator, n: int, pairs: Literal["train", "held_out",
 
 def label_accuracy(lm: LM, shown: Episodes) -> float:
     """Share of episodes in which the right label has the largest logit of all labels."""
-    best = shown.labels[_label_logits(lm, shown).argmax(1)]
-    return float((best == shown.answer).mean())
+    return _accuracy(_label_logits(lm, shown), shown)
 
 
 def label_loss(lm: LM, shown: Episodes) -> float:
     """NLL of the right label among the labels, nats; ln 2 is a coin flip between the two shown."""
-    logits = _label_logits(lm, shown)
-    logits = logits - logits.max(1, keepdims=True)
-    right = logits[np.arange(len(shown)), (shown.labels[None, :] == shown.answer[:, None]).argmax(1)]
-    return float((np.log(np.exp(logits).sum(1)) - right).mean())
+    return _loss(_label_logits(lm, shown), shown)
 
 
 def label_strength(lm: LM, shown: Episodes) -> Floats:
@@ -124,14 +120,23 @@ def add_back(
 ) -> AddBack:
     """Loss and accuracy as the layer's heads are added back in `order`; heads not in `order` stay out."""
     views = [_keep(lm, layer, order[:k], mode, rng) for k in range(len(order) + 1)]
-    return AddBack(
-        np.array([label_loss(view, shown) for view in views]), np.array([label_accuracy(view, shown) for view in views])
-    )
+    logits = [_label_logits(view, shown) for view in views]
+    return AddBack(np.array([_loss(each, shown) for each in logits]), np.array([_accuracy(each, shown) for each in logits]))
 
 
 def _keep(lm: LM, layer: int, kept: Sequence[int], mode: str, rng: Generator | None) -> LM:
     removed = [(layer, h) for h in range(lm.heads) if h not in set(kept)]
     return lm.without(removed, mode=mode, rng=rng) if removed else lm
+
+
+def _accuracy(logits: Floats, shown: Episodes) -> float:
+    return float((shown.labels[logits.argmax(1)] == shown.answer).mean())
+
+
+def _loss(logits: Floats, shown: Episodes) -> float:
+    logits = logits - logits.max(1, keepdims=True)
+    right = logits[np.arange(len(shown)), (shown.labels[None, :] == shown.answer[:, None]).argmax(1)]
+    return float((np.log(np.exp(logits).sum(1)) - right).mean())
 
 
 def _label_logits(lm: LM, shown: Episodes) -> Floats:
