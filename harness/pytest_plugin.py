@@ -299,8 +299,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when != "call" or item.result is None:
         report.claimbench_unmeasured = True  # type: ignore[attr-defined]
         return report  # type: ignore[return-value]
-    from .running.outcome import outcome, word
     from .reporting import one_line
+    from .running.outcome import outcome, word
 
     options = item.config.stash[_KEY].options
     report.claimbench = item.result  # type: ignore[attr-defined]  # plain JSON: travels between xdist workers

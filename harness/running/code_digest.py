@@ -13,10 +13,13 @@ import importlib.util
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from types import FunctionType, ModuleType
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache, partial
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from ..step import Step, parameters, step_named
 
@@ -29,19 +32,21 @@ def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
     """sha256 over the normalised code of the functions and of what they reach; order does not matter."""
     parts: set[str] = set()
     modules = {f"{_PACKAGE}.subjects.lm"}  # every claim receives its subject, and with it every intervention
-    pending: list[Any] = [getattr(function, "function", function) for function in functions]
+    pending: list[Any] = [inspect.unwrap(getattr(function, "function", function)) for function in functions]
+    roots = {str(getattr(function, "__module__", "")).partition(".")[0] for function in pending}
     seen: dict[int, Any] = {}  # keeps what it names alive, so that an id is never reused
     while pending:
         found = pending.pop()
         if id(found) in seen:
             continue
         seen[id(found)] = found
-        module = getattr(found, "__module__", None) or ""
         if isinstance(found, _Constant):
             parts.add(f"{found.name}={found.value!r}")
-        elif module.startswith(ROOMS):
+            continue
+        module = getattr(found, "__module__", None) or ""
+        if module.startswith(ROOMS):
             modules.add(module)
-        elif isinstance(found, FunctionType | type) and module.partition(".")[0] != _PACKAGE and _is_own(module):
+        elif isinstance(found, FunctionType | type) and module.partition(".")[0] != _PACKAGE and _is_own(module, roots):
             tree = _tree(found)
             parts.add(f"{found.__qualname__}:{_dump(tree)}")
             pending.extend(_reached(found, tree))
@@ -49,33 +54,83 @@ def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
 
-def _is_own(module: str) -> bool:
-    """Code of a claim's author: not the standard library, not an installed library."""
+def _is_own(module: str, roots: set[str]) -> bool:
+    """Code of a claim's author: of the same package, or neither of the standard library nor of an installed one."""
     top = module.partition(".")[0]
+    if top in roots:
+        return True
     if top in sys.stdlib_module_names or top == "builtins":
         return False
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return "site-packages" not in file or "_shipped" in file
 
 
-def _reached(function: Any, tree: ast.AST) -> Iterable[Any]:
-    if not isinstance(function, FunctionType):
-        return
-    for name in parameters(function):
-        found = step_named(function, name)
-        if found is not None:
-            yield found.function
+def _reached(found: FunctionType | type, tree: ast.AST) -> Iterable[Any]:
+    """What a function or class means by the names in its code: of its module, or of the function around it."""
+    known: dict[str, Any] = dict(vars(sys.modules[found.__module__])) if found.__module__ in sys.modules else {}
+    if isinstance(found, FunctionType):
+        known = {**found.__globals__, **_enclosed(found)}
+        for name in parameters(found):
+            injected = step_named(found, name)
+            if injected is not None:
+                yield injected.function
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    for name in sorted(names & set(function.__globals__)):
-        value = function.__globals__[name]
-        if isinstance(value, Step):
-            yield value.function
-        elif isinstance(value, FunctionType | type):
-            yield value
-        elif isinstance(value, ModuleType) and value.__name__.startswith(ROOMS):
-            yield from (v for v in vars(value).values() if getattr(v, "__module__", "") == value.__name__)
-        elif isinstance(value, int | float | str | tuple | frozenset):
-            yield _Constant(name, value)
+    for name in sorted(names & known.keys()):
+        value = known[name]
+        if isinstance(value, ModuleType):
+            for attribute in sorted(_attributes(tree, name)):
+                yield from _things(f"{name}.{attribute}", getattr(value, attribute, None))
+        else:
+            yield from _things(name, value)
+
+
+def _enclosed(function: FunctionType) -> dict[str, Any]:
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:  # not yet bound
+            continue
+    return found
+
+
+def _attributes(tree: ast.AST, name: str) -> set[str]:
+    """Attributes that code asks of a name, as `f` in `helpers.f(x)`."""
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+    }
+
+
+def _things(name: str, value: Any) -> Iterable[Any]:
+    """Functions, classes and constants in a value; containers are looked into, since tables of functions are common."""
+    value = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
+    if isinstance(value, Step):
+        yield value.function
+    elif isinstance(value, FunctionType | type):
+        yield value
+    elif isinstance(value, ModuleType):  # reached as a part of its package: all that it defines
+        yield from (v for v in vars(value).values() if getattr(v, "__module__", "") == value.__name__)
+    elif isinstance(value, partial):
+        yield from _things(f"{name}()", value.func)
+        yield from _things(f"{name}(args)", (value.args, value.keywords))
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=repr):
+            yield from _things(f"{name}[{key!r}]", value[key])
+    elif isinstance(value, list | tuple):
+        for position, entry in enumerate(value):
+            yield from _things(f"{name}[{position}]", entry)
+    elif isinstance(value, set | frozenset):
+        yield _Constant(name, sorted(map(repr, value)))
+    elif isinstance(value, int | float | complex | str | bytes) or value is None:
+        yield _Constant(name, value)
+    elif isinstance(value, np.ndarray):
+        yield _Constant(name, (value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()))
+    elif is_dataclass(value):
+        yield type(value)
+        for attribute in fields(value):
+            yield from _things(f"{name}.{attribute.name}", getattr(value, attribute.name))
 
 
 class _Constant:
@@ -89,8 +144,18 @@ def _tree(found: Any) -> ast.AST:
     try:
         source = inspect.getsource(found)
     except (OSError, TypeError):  # typed into a notebook without source: identified by its bytecode
-        return ast.parse(repr(getattr(getattr(found, "__code__", None), "co_code", found)))
-    return ast.parse(textwrap.dedent(source))
+        return ast.parse(repr(_bytecode(getattr(found, "__code__", None))))
+    try:
+        return ast.parse(textwrap.dedent(source))
+    except SyntaxError:  # a lambda inside a longer statement: its source is a piece of that statement
+        return ast.parse(repr(_bytecode(getattr(found, "__code__", None))))
+
+
+def _bytecode(code: Any) -> Any:
+    if not isinstance(code, CodeType):
+        return None
+    constants = [_bytecode(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
+    return (code.co_code, code.co_names, constants)
 
 
 def _dump(tree: ast.AST) -> str:
@@ -105,12 +170,12 @@ def _dump(tree: ast.AST) -> str:
     return ast.dump(tree)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module_tree(name: str) -> ast.Module:
     return ast.parse(inspect.getsource(importlib.import_module(name)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module_dump(name: str) -> str:
     return _dump(ast.parse(inspect.getsource(importlib.import_module(name))))
 
@@ -127,7 +192,7 @@ def _closure(modules: set[str]) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(name: str) -> tuple[str, ...]:
     module = importlib.import_module(name)
     package = name if hasattr(module, "__path__") else name.rpartition(".")[0]
@@ -135,13 +200,24 @@ def _imports(name: str) -> tuple[str, ...]:
     for node in ast.walk(_module_tree(name)):
         if not isinstance(node, ast.ImportFrom):
             continue
-        base = importlib.util.resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
+        base = node.module or ""
+        if node.level:
+            base = importlib.util.resolve_name("." * node.level + base, package)
+        if base.partition(".")[0] != _PACKAGE:
+            continue
         for alias in node.names:
-            # A re-export resolves to the module that defines the thing, so a package's __init__ never stands for all of it.
-            target = getattr(sys.modules.get(base or ""), alias.name, None)
+            # A re-export resolves to the module that defines the thing, so a package's __init__ never stands for all
+            # of it. Modules are imported to find out: a digest must not depend on what happens to be imported already.
+            target = getattr(_module(base), alias.name, None) or _module(f"{base}.{alias.name}")
             defined = target.__name__ if isinstance(target, ModuleType) else getattr(target, "__module__", None)
-            for candidate in (defined, f"{base}.{alias.name}", base):
-                if candidate and candidate.startswith(ROOMS) and candidate in sys.modules:
-                    found.append(candidate)
-                    break
+            room = defined if defined and defined.startswith(_PACKAGE) else base
+            if room.startswith(ROOMS):
+                found.append(room)
     return tuple(found)
+
+
+def _module(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None

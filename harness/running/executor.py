@@ -127,10 +127,7 @@ class _Schedule:
         self.running: dict[Future[str | None], tuple[Item | None, str]] = {}
         self.outstanding: dict[str, int] = {}
         self.done = self.known = 0
-        subjects: dict[str, Subject] = {}
-        for item in items:
-            subjects.setdefault(item.subject.name, item.subject)
-        for subject in subjects.values():  # long tasks first, so that none is left alone at the end
+        for subject in dict.fromkeys(item.subject for item in items):  # long tasks first, so that none is left alone at the end
             for seed in session.recorded.seeds(subject):
                 if session.recorded.retrain(subject, seed, measure=False) is None:
                     self._submit(None, f"retraining {subject.name}, seed {seed}", _retrain, subject, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,7 @@ class Injector:
         observe: receives what the reader should see.
         arms: finished runs by name.
         shared: values of steps already computed in this replicate, reused where nothing they depend on differs.
+        of_subject: the same for steps with scope "subject", on a given model; None on a family, whose seeds are subjects.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Injector:
         observe: Any = None,
         arms: Mapping[str, Any] | None = None,
         shared: dict[Any, Any] | None = None,
+        of_subject: dict[Any, Any] | None = None,
     ) -> None:
         self.lm = lm
         self.index = index
@@ -56,6 +59,7 @@ class Injector:
         self.observe = observe
         self.arms = arms or {}
         self.shared = {} if shared is None else shared
+        self.of_subject = of_subject
 
     def call(self, function: Callable[..., Any], original: str | None = None) -> Any:
         """Call `function`; a step that overrides `original` receives, under that name, what it replaces."""
@@ -76,17 +80,22 @@ class Injector:
             return self.observe
         if name in self.overrides and name != original:
             value = self.overrides[name]
-            return self._step(value, original=name) if isinstance(value, Step) else value
+            return self.step(value, original=name) if isinstance(value, Step) else value
         if name in self.arms:
             return self.arms[name]
         found = step_named(function, name)
         if found is not None:
-            return self._step(found)
+            return self.step(found)
         if parameter.default is not parameter.empty:
             return parameter.default
         raise DeclarationError(f"{function.__name__} asks for {name!r}, which nothing provides")
 
-    def _step(self, found: Step, original: str | None = None) -> Any:
+    def step(self, found: Step, original: str | None = None) -> Any:
+        """The value of a step, computed once; one that overrides `original` receives what it replaces under that name."""
+        if found.scope == "subject" and self.of_subject is not None:
+            once = copy.copy(self)  # the same streams and values in every replicate
+            once.index, once.shared, once.of_subject = 0, self.of_subject, None
+            return once.step(found, original)
         # A value may be shared between a claim and its variants only where every choice it can see is the same.
         seen = {name: self.overrides.get(name, default) for name, default in choices_of(found.function).items()}
         replaced = tuple(sorted((k, id(v)) for k, v in self.overrides.items() if isinstance(v, Step)))

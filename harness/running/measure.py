@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..effect import as_effects
 from ..errors import ClaimbenchError, EffectError, InvalidMeasurement, LoadError, NotApplicable, StoreError
+from ..step import Step, choices_of, parameters, reach
 from .code_digest import code_digest
+from .collecting import place
 from .inject import Injector
 from .observe import Observations
 from .store import Store, key_of
 
 if TYPE_CHECKING:
+    from ..claim import Claim
     from ..subjects import LM
-    from .item import Item
+    from .item import Item, Subject
     from .subjects import Subjects
 
 #: A rerun of a replicate may differ by this much, relative to its size, before it is called not pure.
@@ -55,6 +58,14 @@ def parts_of(item: Item, index: int) -> Iterator[Part]:
             yield Part("shows", shown.name)
 
 
+def _stops(name: str, body: Mapping[str, Any]) -> bool:
+    """Whether a part's problem is the whole replicate's."""
+    problem = body.get("problem")
+    if not problem:
+        return False
+    return problem["verdict"] != "NOT_APPLICABLE" or not name.startswith(("variant:", "shows:"))
+
+
 @dataclass
 class Replicate:
     """What the store holds of one replicate; a part that was not reached is missing."""
@@ -64,8 +75,11 @@ class Replicate:
 
     @property
     def fatal(self) -> dict[str, Any] | None:
-        """The first part that ended in an error, an untrusted measurement or NOT_APPLICABLE."""
-        return next((body for body in self.parts.values() if body.get("problem")), None)
+        """The first part that ended in an error, an untrusted measurement or NOT_APPLICABLE.
+
+        What does not apply to a variant or to a picture says nothing of the claim itself.
+        """
+        return next((body for name, body in self.parts.items() if _stops(name, body)), None)
 
     @property
     def passed(self) -> bool:
@@ -82,7 +96,8 @@ class Measurer:
         self.store = store
         self.subjects = subjects
         self.root = root
-        self._code: dict[int, str] = {}
+        self._code: dict[tuple[int, ...], str] = {}
+        self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
 
     def replicate(self, item: Item, index: int, measure: bool = True) -> Replicate | None:
         """Replicate `index` of an item: from the store, and measured where it is missing.
@@ -104,32 +119,50 @@ class Measurer:
                         body = self._measure(item, part, index, shared)
                         self.store.put(key, body)
             found[f"{part.kind}:{part.name}"] = body
-            if body.get("problem") or (item.subject.kind == "model" and body.get("passed") is False):
+            if _stops(f"{part.kind}:{part.name}", body) or (item.subject.kind == "model" and body.get("passed") is False):
                 break
         return Replicate(index, found)
 
     def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
-        functions = [item.claim.function]
+        functions, own = [item.claim.function], ""
         if part.kind == "requires":
             functions = [r.step.function for r in item.claim.requires if r.name == part.name]
+            own = next(r.step.name for r in item.claim.requires if r.name == part.name)  # it may itself be overridden
         elif part.kind == "shows":
             functions = [s.function for s in item.claim.shows if s.name == part.name]
-        overrides = {name: value for name, value in item.overrides.items()}
-        functions += [value.function for value in overrides.values() if hasattr(value, "function")]
+        overrides = relevant({**item.overrides, **part.choices}, functions, own)
+        functions += [value.function for value in overrides.values() if isinstance(value, Step)]
         return {
             "subject": self.subjects.digest(item.subject, index),
             "parameters": self.subjects.parameters(),
             "claim": item.claim.finding,
             "regions": sorted(item.claim.holds),
             "code": self._digest(functions),
-            "overrides": {name: _plain(value) for name, value in sorted({**overrides, **part.choices}.items())},
+            "overrides": {name: _plain(value) for name, value in sorted(overrides.items())},
+            "siblings": self._siblings(item.subject, functions),
             "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
             "seed": self.root,
             "index": index,
         }
 
+    def _siblings(self, subject: Subject, functions: list[Any]) -> list[str] | None:
+        """Digests of the whole family where a function asks for its other seeds."""
+        seeds = self.subjects.seeds(subject)
+        if seeds is None or not any("siblings" in parameters(f) for function in functions for f in reach(function)):
+            return None
+        return [self.subjects.digest(subject, seed) for seed in range(seeds)]
+
+    def _shared_of(self, item: Item) -> dict[Any, Any] | None:
+        """Values of steps with scope "subject", of the given model at hand; on a family every seed is a subject."""
+        if item.subject.kind == "family":
+            return None
+        digest = self.subjects.digest(item.subject, 0)
+        if self._of_subject[0] != digest:
+            self._of_subject = (digest, {})
+        return self._of_subject[1]
+
     def _digest(self, functions: list[Any]) -> str:
-        key = hash(tuple(id(function) for function in functions))
+        key = tuple(id(function) for function in functions)
         if key not in self._code:
             self._code[key] = code_digest(functions)
         return self._code[key]
@@ -153,6 +186,7 @@ class Measurer:
                 siblings=self.subjects.siblings(item.subject, index),
                 observe=observe,
                 shared={} if part.kind == "rerun" else shared,
+                of_subject={} if part.kind == "rerun" and item.subject.kind == "model" else self._shared_of(item),
             )
             body |= self._evaluate(item, part, injector)
         except NotApplicable as error:
@@ -163,7 +197,7 @@ class Measurer:
             raise
         except (ClaimbenchError, EffectError) as error:
             body["problem"] = {"verdict": "ERROR", "reason": str(error)}
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             body["problem"] = {"verdict": "ERROR", "reason": _where(error), "traceback": traceback.format_exc(limit=-6)}
         body["observations"] = observe.found
         body["receipts"] = lm.recorder.summary()["receipts"] if lm else []
@@ -176,11 +210,16 @@ class Measurer:
         claim = item.claim
         if part.kind == "requires":
             requirement = next(r for r in claim.requires if r.name == part.name)
-            replacement = item.overrides.get(requirement.step.name)
-            found = injector.call(requirement.step.function) if replacement is None else injector._step(
-                replacement, original=requirement.step.name
-            )
-            value = requirement.value(found)
+            name = requirement.step.name
+            replacement = item.overrides.get(name, requirement.step)
+            found = replacement
+            if isinstance(replacement, Step):
+                found = injector.step(replacement, original=name if name in item.overrides else None)
+            try:
+                value = requirement.value(found)
+            except (TypeError, ValueError):
+                what = "something to count" if requirement.count else "a number"
+                raise EffectError(f"precondition {requirement.name!r} of {claim.name} is {found!r:.60}, not {what}") from None
             if math.isnan(value):
                 raise EffectError(f"precondition {requirement.name!r} of {claim.name} is NaN")
             return {"value": value if math.isfinite(value) else None, "passed": value >= requirement.minimum}
@@ -191,8 +230,28 @@ class Measurer:
         try:
             effects = as_effects(raw, claim.holds)
         except EffectError as error:
-            raise EffectError(f"{claim.name} returned {raw!r:.80}: {error}") from None
+            shown = " ".join(repr(raw).split())
+            raise EffectError(f"{claim.name} returned {shown:.80}: {error} ({_file(claim)})") from None
         return {"effects": {name: value.to_json() for name, value in effects.items()}}
+
+
+def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any]], own: str = "") -> dict[str, Any]:
+    """The overrides that the functions, or what replaces their steps, can see: others do not change what they yield.
+
+    `own` is the name under which a function may itself be replaced.
+    """
+    found = {own: overrides[own]} if own in overrides else {}
+    pending = [*functions, *(value.function for value in found.values() if isinstance(value, Step))]
+    while pending:
+        function = pending.pop()
+        seen = set(choices_of(function))
+        for reached in reach(function):
+            seen.update(parameters(reached))
+        for name in sorted(seen & overrides.keys() - found.keys()):
+            found[name] = overrides[name]
+            if isinstance(overrides[name], Step):
+                pending.append(overrides[name].function)
+    return found
 
 
 def differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
@@ -221,8 +280,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) or value is None else repr(value)
 
 
+def _file(claim: Claim) -> str:
+    return f"{claim.file.rpartition('/')[2]}:{claim.function.__code__.co_firstlineno}"
+
+
 def _where(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1] if frames else None
-    place = f" ({last.filename.rpartition('/')[2]}:{last.lineno})" if last else ""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}{place}"
+    at = place(error)  # the author's own line, where a library raised
+    said = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {said[:300]}" + (f" ({at})" if at else "")

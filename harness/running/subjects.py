@@ -24,8 +24,8 @@ class Subjects:
     def __init__(self, device: str = "cpu", dtype: str = "float32", live: Mapping[str, LM] | None = None) -> None:
         self.device = device
         self.dtype = dtype
-        self._models: dict[str, LM] = dict(live or {})
-        self._digests: dict[tuple[str, int], str] = {}
+        self._models: dict[Subject, LM] = {Subject(name, "model"): lm for name, lm in (live or {}).items()}
+        self._digests: dict[tuple[Subject, int], str] = {}  # by subject and never by name: two models may share one
 
     def get(self, subject: Subject, index: int) -> LM:
         """The network of a subject: seed `index` of a family, or the given model whatever the index."""
@@ -33,18 +33,18 @@ class Subjects:
             from ..subjects.family import family
 
             return family(subject.name).subject(index)
-        if subject.name not in self._models:
+        if subject not in self._models:
             from ..subjects.loading import load_model
 
             assert subject.path is not None
             lm = load_model(subject.path, self.device, self.dtype)
             lm.name = subject.name
-            self._models[subject.name] = lm
-        return self._models[subject.name]
+            self._models[subject] = lm
+        return self._models[subject]
 
     def digest(self, subject: Subject, index: int) -> str:
         """Identity of what is measured: weights and configuration."""
-        key = (subject.name, index if subject.kind == "family" else 0)
+        key = (subject, index if subject.kind == "family" else 0)
         if key not in self._digests:
             if subject.kind == "family":
                 from ..subjects.family import family
