@@ -20,9 +20,7 @@ def check_path(path: str) -> Path:
         UsageError: no such folder, a file, an empty folder.
         LoadError: no config.json, no weights, pickled or damaged weights, an encoder-decoder model.
     """
-    folder = Path(path).expanduser()
-    if not folder.exists():
-        folder = _by_name(path)
+    folder = _existing(path) or _by_name(path)
     if folder.is_file():
         raise UsageError(f"model {path} is a file: give the folder that holds config.json and the safetensors weights")
     if not any(folder.iterdir()):
@@ -37,6 +35,14 @@ def has_tokenizer(folder: Path) -> bool:
     return any(next(folder.glob(pattern), None) is not None for pattern in _TOKENIZER)
 
 
+def _existing(path: str) -> Path | None:
+    try:
+        folder = Path(path).expanduser()
+        return folder if folder.exists() else None
+    except (OSError, RuntimeError):  # a name longer than any file's, the home of a user that does not exist
+        return None
+
+
 def _by_name(name: str) -> Path:
     if name in shipped_models():
         return shipped_models()[name]
@@ -49,7 +55,8 @@ def _by_name(name: str) -> Path:
         if looks_like_a_path
         else "download it first (nothing is downloaded here) or give the path of its folder"
     )
-    raise UsageError(f"model {name}: no such folder{where}: {fix}")
+    shown = name if len(name) <= 200 and name.isprintable() else f"{name[:200]!r}"
+    raise UsageError(f"model {shown}: no such folder{where}: {fix}")
 
 
 def _cached(name: str) -> Path | None:
@@ -58,7 +65,7 @@ def _cached(name: str) -> Path | None:
 
     try:
         found = try_to_load_from_cache(name, "config.json")
-    except HFValidationError:
+    except (HFValidationError, OSError, ValueError):  # no possible name of a model
         return None
     return Path(found).parent if isinstance(found, str) else None
 
@@ -80,7 +87,10 @@ def _check_weights(folder: Path) -> None:
     weights = sorted(folder.glob("*.safetensors"))
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        listed = set((read_json(index).get("weight_map") or {}).values())
+        places = read_json(index).get("weight_map")
+        if not isinstance(places, dict) or not places:
+            raise LoadError(f"{index} does not say which file holds which weight: download it again")
+        listed = set(places.values())
         if missing := sorted(name for name in listed if not (folder / str(name)).is_file()):
             raise LoadError(
                 f"{folder} lacks {len(missing)} of {len(listed)} weight files ({missing[0]}, ...): download it again"

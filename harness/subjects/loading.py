@@ -26,7 +26,7 @@ __all__ = ["DTYPES", "check_path", "live_model", "load_model"]
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 #: How much a later token may change earlier logits, relative to their size, by dtype.
-_CAUSAL = {"float32": 1e-3, "float64": 1e-6}
+_CAUSAL = {"float32": 1e-4, "float64": 1e-6}
 
 
 def load_model(path: str | Path, device: str = "cpu", dtype: str = "float32", attn: str | None = None) -> LM:
@@ -69,8 +69,8 @@ def live_model(model: Any, tokenizer: Any = None, name: str = "model") -> LM:
 
 
 def _device(device: str) -> torch.device:
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+    kind, colon, number = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
         raise UsageError(f"unknown device {device!r}: use cpu, cuda, cuda:N or mps")
     if kind == "cuda":
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -156,7 +156,11 @@ def _subject(model: Any, tokenizer: Any, name: str) -> LM:
     for weight, parameter in model.named_parameters():
         if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
             raise LoadError(f"{name}: weight {weight} holds NaN or infinity: the checkpoint is broken")
-    vocab = int(model.config.get_text_config(decoder=True).vocab_size)
+    vocab = getattr(model.config.get_text_config(decoder=True), "vocab_size", None)
+    if not isinstance(vocab, int):
+        raise LoadError(
+            f"{name} is a {model.config.model_type} model and no causal language model: claims need a causal decoder"
+        )
     tokens = no_tokens(name) if tokenizer is None else tokens_of(tokenizer, vocab)
     lm = LM(model, tokens=tokens, tokenizer=tokenizer, name=name)
     _check_outputs(lm)
