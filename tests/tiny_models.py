@@ -1,4 +1,4 @@
-"""Tiny random models of many families, and an independent oracle for removing heads: plain hooks, written out by hand."""
+"""Tiny random models of many families, and an independent oracle for removing heads: hooks written out by hand."""
 
 from __future__ import annotations
 
@@ -117,7 +117,20 @@ CONFIGS: dict[str, tuple[str, str, dict[str, Any], str]] = {
         "",
     ),
 }
-INTERFACE = ("gpt2", "llama", "qwen2", "gpt_neox", "mistral", "gemma2", "gemma3", "phi3", "opt", "olmo2", "gpt_oss", "gptj")
+INTERFACE = (
+    "gpt2",
+    "llama",
+    "qwen2",
+    "gpt_neox",
+    "mistral",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "opt",
+    "olmo2",
+    "gpt_oss",
+    "gptj",
+)
 FALLBACK = ("gpt_neo", "bloom", "falcon")
 
 
@@ -149,7 +162,9 @@ def projection(lm: LM, family: str, layer: int) -> Any:
     return lm.model.get_submodule(CONFIGS[family][3].format(layer))
 
 
-def oracle(lm: LM, family: str, heads: Sequence[tuple[int, int]], mode: str, seed: int, ids: np.ndarray) -> torch.Tensor:
+def oracle(
+    lm: LM, family: str, heads: Sequence[tuple[int, int]], mode: str, seed: int, ids: np.ndarray
+) -> torch.Tensor:
     """Logits with heads removed by a hook on the family's own output projection, named by hand, all rows at once."""
     tensor = torch.from_numpy(ids)
     inputs: dict[int, torch.Tensor] = {}
@@ -191,5 +206,7 @@ def oracle(lm: LM, family: str, heads: Sequence[tuple[int, int]], mode: str, see
 def untouched(model: Any) -> list[str]:
     """What is left of an instrument on a model: hooks, and attention settings that are ours."""
     left = [name for name, part in model.named_modules() if part._forward_pre_hooks or part._forward_hooks]
-    configs = {str(getattr(part.config, "_attn_implementation", "")) for part in model.modules() if hasattr(part, "config")}
+    configs = {
+        str(getattr(part.config, "_attn_implementation", "")) for part in model.modules() if hasattr(part, "config")
+    }
     return left + [name for name in configs if name.startswith("claimbench")]

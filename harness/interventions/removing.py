@@ -221,7 +221,9 @@ def _capture(instrument: Instrument, ids: torch.Tensor, heads: dict[int, list[in
         if rows.start < FIRST:
             first.append(logits[: FIRST - rows.start].float())
     if missed := [layer for layer, found in outputs.items() if len(found) != len(list(slices(ids)))]:
-        raise InvalidMeasurement(f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass")
+        raise InvalidMeasurement(
+            f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass"
+        )
     return PlainRun(heads, {layer: torch.cat(found) for layer, found in outputs.items()}, torch.cat(first))
 
 

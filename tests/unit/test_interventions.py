@@ -240,7 +240,12 @@ def test_plain_and_other_models_inside_a_pass_stay_plain() -> None:
         inner: list[torch.Tensor] = []
 
         def look(
-            layer: int, *_: object, inner: list[torch.Tensor] = inner, lm: LM = lm, other: LM = other, ids: np.ndarray = ids
+            layer: int,
+            *_: object,
+            inner: list[torch.Tensor] = inner,
+            lm: LM = lm,
+            other: LM = other,
+            ids: np.ndarray = ids,
         ) -> None:
             if layer == 0:
                 inner.extend([lm.logits(ids), other.logits(ids), lm.without([(1, 1)], "zero").logits(ids)])

@@ -37,7 +37,9 @@ def test_frequent_tokens_are_ordinary_and_occur_in_text(tokenizer: Any) -> None:
     pieces = tokenizer.convert_ids_to_tokens(tokens.frequent.tolist())
     assert all(counts[token] >= LEAST_COUNT for token in tokens.frequent.tolist())
     assert not set(tokens.frequent.tolist()) & set(tokenizer.all_special_ids)
-    assert not [piece for piece in pieces if piece.startswith("<0x")], "byte fallback occurs in the text and is left out"
+    assert not [piece for piece in pieces if piece.startswith("<0x")], (
+        "byte fallback occurs in the text and is left out"
+    )
     assert counts[tokenizer.convert_tokens_to_ids("<0x0A>")] >= LEAST_COUNT
 
     def comes_back(span: list[int]) -> bool:
