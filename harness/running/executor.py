@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +54,18 @@ def _start(options: Options, organisms: Sequence[Path], root: Path) -> None:
     from .collecting import load_all_organisms
     from .session import Session
 
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     load_all_organisms(organisms, root)
     _SESSION = Session(options)
+
+
+def _leave_with_parent() -> None:
+    """End this process when the one that started it is gone: a killed run must not go on using the machine."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
 
 
 def _replicate(order: Order, index: int) -> str | None:
