@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .claim import Claim, Documented, causal_lm, claim
 from .control import at_least, at_least_one, guard, negative, positive, variant
 from .effect import Value
-from .errors import ClaimbenchError, InvalidMeasurement, NotApplicable
+from .errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
 from .region import Region, above, below, interval, rate_above, rate_below, within
 from .step import Step, step
 from .verdict import Verdict
@@ -36,6 +36,7 @@ __all__ = [
     "Built",
     "Claim",
     "ClaimbenchError",
+    "DeclarationError",
     "Documented",
     "InvalidMeasurement",
     "NotApplicable",

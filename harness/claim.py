@@ -46,6 +46,10 @@ def causal_lm(*, organism: str | Sequence[str], model: bool | str = True) -> Cau
     return CausalLM(names, model is True, "" if model is True else str(model or "the claim has no model form"))
 
 
+#: The subject of a claim about training: its own arms.
+RECIPES = CausalLM((), False, "its subject is how networks learn, not a given model")
+
+
 @dataclass(frozen=True)
 class Documented:
     """What the paper reports, to stand beside what is measured."""
@@ -101,7 +105,7 @@ class Claim:
 def claim(
     finding: str,
     *,
-    on: CausalLM,
+    on: CausalLM | None = None,
     holds: Region | Mapping[str, Region],
     why: str,
     documented: str | Documented,
@@ -118,7 +122,7 @@ def claim(
 
     Args:
         finding: id of the finding in a paper card, `paper/short-name`.
-        on: subjects, from `causal_lm(...)`.
+        on: subjects, from `causal_lm(...)`; left out by a claim whose subject is its arms.
         holds: the region of the typical effect in which the finding holds, or one for each named effect (at most three).
         why: where the edge of the region comes from (the paper's number, its direction only, our choice).
         documented: what the paper reports.
@@ -130,7 +134,7 @@ def claim(
             or twice the farthest edge of the region where that is more.
         most: largest number of prompt batches on one given model.
         evidence: overrides the evidence level of the subject (for `instrument` claims).
-        arms: named recipes, for claims about training.
+        arms: named training recipes; the function receives the run of each at the replicate's seed.
 
     Raises:
         DeclarationError: naming what is wrong and what to write instead.
@@ -146,7 +150,7 @@ def claim(
         made = Claim(
             function=function,
             finding=finding,
-            on=on,
+            on=on or RECIPES,
             holds=regions,
             why=why,
             documented=Documented(documented) if isinstance(documented, str) else documented,
@@ -180,6 +184,8 @@ def _check(made: Claim) -> None:
         raise DeclarationError(f"{where}: no docstring: its first line says what is estimated, the rest how")
     if not 1 <= len(made.holds) <= MOST_EFFECTS:
         raise DeclarationError(f"{where}: {len(made.holds)} judged effects; allowed are 1 to {MOST_EFFECTS}")
+    if made.on is RECIPES and not made.arms:
+        raise DeclarationError(f"{where}: no subject: give on=causal_lm(...), or arms={{name: recipe}} for a claim about training")
     typical = {name: region for name, region in made.holds.items() if region.of == "typical"}
     if set(made.bounds) != set(typical):
         raise DeclarationError(f"{where}: bounds name {sorted(made.bounds)}, the typical effects are {sorted(typical)}")

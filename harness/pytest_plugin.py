@@ -92,6 +92,7 @@ class Bench:
         self.claims: dict[str, Claim] = {}
         self.written: dict[str, Path] = {}
         self.trouble = ""
+        self.summing_up = False
         self._session: Any = None
         self._models: Any = None
         self._organisms_loaded = False
@@ -225,7 +226,7 @@ class ClaimItem(pytest.Item):
         self.own_markers.extend(getattr(item.claim.function, "pytestmark", []))  # marks below @claim
         self.extra_keyword_matches.add(item.claim.finding)
         self.add_marker(pytest.mark.xdist_group(item.subject.name))
-        self.add_marker("organism" if item.subject.kind == "family" else "model")
+        self.add_marker("organism" if item.subject.seeded else "model")
         if item.control is not None:
             self.add_marker("control")
             self.add_marker(item.control.kind)
@@ -307,16 +308,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report.outcome = outcome(item.result, options.fail_on, options.profile.name)  # type: ignore[assignment]
     text = f"{word(item.result)}: {item.result['reason']}"
     if report.outcome == "skipped":
-        report.longrepr = (str(item.path), 0, text)
+        report.longrepr = (str(item.path), item.claim_item.claim.function.__code__.co_firstlineno, text)
     elif report.outcome == "failed":
         report.longrepr = one_line(item.result)
     return report  # type: ignore[return-value]
 
 
-def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
+def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, str, str] | None:
     result = getattr(report, "claimbench", None)
     if result is None or report.when != "call":
         return None
+    if report.outcome == "skipped" and config.stash[_KEY].summing_up:
+        return None  # pytest heads all lines of skipped items with the first one's word; each line tells its verdict
     from .running.outcome import letter, word
 
     return report.outcome, letter(result), word(result)
@@ -396,6 +399,7 @@ def _document(config: pytest.Config) -> dict[str, Any]:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     bench = config.stash[_KEY]
+    bench.summing_up = True
     if bench.trouble:
         terminalreporter.write_line(f"ERROR: {bench.trouble}", red=True)
     if not bench.received or hasattr(config, "workerinput"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeclarationError
+from ..verdict import Verdict
 
 if TYPE_CHECKING:
     from ..claim import Claim
@@ -55,10 +56,16 @@ def expected(item: Item, profile: str) -> dict[str, str] | None:
     """
     if item.control is not None:
         return {"verdict": item.control.expected.value, "reason": f"{item.control.kind} control"}
-    by_subject = read(folder_of(item.claim), EXPECTED).get(item.claim.name, {})
-    entry = by_subject.get(item.subject.name, {})
-    found = entry.get(profile) or entry.get("any")
-    return {"verdict": str(found["verdict"]), "reason": str(found["reason"])} if found else None
+    path = folder_of(item.claim) / EXPECTED
+    try:
+        entry = read(path.parent, EXPECTED).get(item.claim.name, {}).get(item.subject.name, {})
+        found = entry.get(profile) or entry.get("any")
+        return {"verdict": Verdict(found["verdict"]).value, "reason": str(found["reason"])} if found else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DeclarationError(
+            f"{path}: the entry of {item.claim.name} on {item.subject.name} must read "
+            f'{{"{profile}": {{"verdict": one of {", ".join(Verdict)}, "reason": "..."}}}}'
+        ) from None
 
 
 def protocol_hash(claim: Claim) -> str:

@@ -24,7 +24,7 @@ class Injector:
     """Evaluates functions of one claim on one subject at one index.
 
     Args:
-        lm: the subject.
+        lm: the subject; None where the subject is a claim's own arms.
         index: replicate index; part of every stream.
         root: root seed of the streams.
         overrides: steps, arms and choices replaced by a control or a variant, by name.
@@ -38,7 +38,7 @@ class Injector:
 
     def __init__(
         self,
-        lm: LM,
+        lm: LM | None,
         index: int,
         root: int,
         overrides: Mapping[str, Any],

@@ -17,13 +17,18 @@ class Subject:
     """What an item is measured on: a family of organisms by name, or a model by name and path (or a live one)."""
 
     name: str
-    kind: str  # "family" or "model"
+    kind: str  # "family", "model", or "recipe" where a claim's own arms are its subject
     path: str | None = None
 
     @property
     def unit(self) -> str:
         """What one replicate is."""
-        return "seed" if self.kind == "family" else "prompt batch"
+        return "seed" if self.seeded else "prompt batch"
+
+    @property
+    def seeded(self) -> bool:
+        """Whether replicates are seeds; on one given model they are batches of prompts."""
+        return self.kind != "model"
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,13 @@ def items_of(
     Controls that override a step run on every subject, so each verdict carries its own negative; controls on other
     subjects run with `with_controls`, else they are read from the stored calibration.
     """
-    subjects = list(models) or [named_subject(name) for name in claim.on.organisms]
+    own = [named_subject(name) for name in claim.on.organisms] or [Subject("recipes", "recipe")]
+    subjects = list(models) or own
     for subject in subjects:
         yield Item(claim, claim_id, subject)
-        if with_controls if subject.kind == "family" else claim.on.model:
+        if with_controls if subject.seeded else claim.on.model:
             for control in claim.controls:
-                if control.on is None and (subject.kind == "family" or control.runs_on_models):
+                if control.on is None and (subject.seeded or control.runs_on_models):
                     yield Item(claim, claim_id, subject, control)
     if with_controls:
         for control in claim.controls:

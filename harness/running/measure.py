@@ -16,6 +16,7 @@ from .code_digest import code_digest
 from .collecting import place
 from .inject import Injector
 from .observe import Observations
+from .runs import Runs
 from .store import Store, key_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Part:
 def parts_of(item: Item, index: int) -> Iterator[Part]:
     """What replicate `index` of an item consists of, preconditions first."""
     for requirement in item.claim.requires:
-        if item.subject.kind == "family" or index == 0:  # on one given model a precondition is measured once
+        if item.subject.seeded or index == 0:  # on one given model a precondition is measured once
             yield Part("requires", requirement.name)
     yield Part("effect")
     if item.control is not None:
@@ -96,6 +97,7 @@ class Measurer:
         self.store = store
         self.subjects = subjects
         self.root = root
+        self.runs = Runs(store)
         self._code: dict[tuple[int, ...], str] = {}
         self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
 
@@ -119,7 +121,7 @@ class Measurer:
                         body = self._measure(item, part, index, shared)
                         self.store.put(key, body)
             found[f"{part.kind}:{part.name}"] = body
-            if _stops(f"{part.kind}:{part.name}", body) or (item.subject.kind == "model" and body.get("passed") is False):
+            if _stops(f"{part.kind}:{part.name}", body) or (not item.subject.seeded and body.get("passed") is False):
                 break
         return Replicate(index, found)
 
@@ -131,6 +133,8 @@ class Measurer:
         elif part.kind == "shows":
             functions = [s.function for s in item.claim.shows if s.name == part.name]
         overrides = relevant({**item.overrides, **part.choices}, functions, own)
+        arms = {name: recipe.digest() for name, recipe in _arms(item).items()}
+        overrides = {name: value for name, value in overrides.items() if name not in arms}
         functions += [value.function for value in overrides.values() if isinstance(value, Step)]
         return {
             "subject": self.subjects.digest(item.subject, index),
@@ -140,6 +144,7 @@ class Measurer:
             "code": self._digest(functions),
             "overrides": {name: _plain(value) for name, value in sorted(overrides.items())},
             "siblings": self._siblings(item.subject, functions),
+            **({"arms": arms} if arms else {}),
             "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
             "seed": self.root,
             "index": index,
@@ -154,7 +159,7 @@ class Measurer:
 
     def _shared_of(self, item: Item) -> dict[Any, Any] | None:
         """Values of steps with scope "subject", of the given model at hand; on a family every seed is a subject."""
-        if item.subject.kind == "family":
+        if item.subject.seeded:
             return None
         digest = self.subjects.digest(item.subject, 0)
         if self._of_subject[0] != digest:
@@ -173,20 +178,23 @@ class Measurer:
         observe = Observations()
         lm: LM | None = None
         try:
-            if item.subject.kind == "model" and not item.claim.on.model and item.control is None:
+            if not item.subject.seeded and not item.claim.on.model and item.control is None:
                 raise NotApplicable(item.claim.on.why_no_model)
             lm = self.subjects.get(item.subject, index)
-            lm.recorder.reset()
+            if lm is not None:
+                lm.recorder.reset()
+            arms = {name: self.runs.get(recipe, index) for name, recipe in _arms(item).items()}
             injector = Injector(
                 lm,
                 index,
                 self.root,
-                {**item.overrides, **part.choices},
+                {name: value for name, value in {**item.overrides, **part.choices}.items() if name not in arms},
                 prefix=part.prefix,
                 siblings=self.subjects.siblings(item.subject, index),
                 observe=observe,
+                arms=arms,
                 shared={} if part.kind == "rerun" else shared,
-                of_subject={} if part.kind == "rerun" and item.subject.kind == "model" else self._shared_of(item),
+                of_subject={} if part.kind == "rerun" and not item.subject.seeded else self._shared_of(item),
             )
             body |= self._evaluate(item, part, injector)
         except NotApplicable as error:
@@ -233,6 +241,11 @@ class Measurer:
             shown = " ".join(repr(raw).split())
             raise EffectError(f"{claim.name} returned {shown:.80}: {error} ({_file(claim)})") from None
         return {"effects": {name: value.to_json() for name, value in effects.items()}}
+
+
+def _arms(item: Item) -> dict[str, Any]:
+    """The recipes of an item's arms, those that a control replaces replaced."""
+    return {name: item.overrides.get(name, recipe) for name, recipe in item.claim.arms.items()}
 
 
 def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any]], own: str = "") -> dict[str, Any]:

@@ -35,7 +35,7 @@ def plan_table(items: Sequence[Item], session: Session) -> str:
         rows.append(
             [
                 item.id.rpartition("/")[2],
-                f"{standing.wants} {item.subject.unit}{'' if item.subject.kind == 'family' else 'es'}".replace("seed", "seeds"),
+                f"{standing.wants} {item.subject.unit}{'' if item.subject.seeded else 'es'}".replace("seed", "seeds"),
                 str(len(replicates)),
                 "unknown" if cost is None else f"{missing * cost['forward_passes']:.0f}",
                 "unknown" if cost is None else f"{missing * cost['seconds']:.1f}",

@@ -32,7 +32,7 @@ class Profile:
         """How the replicates of an item are looked at."""
         from ..statistics import Prompts, Seeds
 
-        if item.subject.kind == "family":
+        if item.subject.seeded:
             return Seeds(looks=self.looks)
         return Prompts(bounds=dict(item.claim.bounds), most=self.most(item.claim))
 

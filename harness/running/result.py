@@ -125,7 +125,7 @@ def finite(number: float | None) -> float | None:
 def _replicate(replicate: Replicate, kind: str) -> dict[str, Any]:
     body = replicate.parts.get("effect:", {})
     effects = body.get("effects", {})
-    seed = replicate.index if kind == "family" else None
+    seed = replicate.index if kind != "model" else None
     return {"index": replicate.index, "seed": seed, "effects": effects, "passed": replicate.passed}
 
 
@@ -148,7 +148,7 @@ def _preconditions(item: Item, replicates: Sequence[Replicate]) -> list[dict[str
         passed = [bool(body.get("passed")) for body in bodies]
         # On a family the typical seed is shown, with how many pass; a given model has one value.
         value = values[len(values) // 2] if values else None
-        share = f" ({sum(passed)} of {len(passed)} seeds pass)" if item.subject.kind == "family" and passed else ""
+        share = f" ({sum(passed)} of {len(passed)} seeds pass)" if item.subject.seeded and passed else ""
         docs.append(
             {
                 "name": requirement.name,
@@ -215,7 +215,7 @@ def _append_curve(into: dict[str, Any], observation: Mapping[str, Any], index: i
 
 def _design(item: Item, session: Session) -> dict[str, Any]:
     design = session.design(item)
-    if item.subject.kind == "family":
+    if item.subject.seeded:
         return {"looks": list(design.looks)}  # type: ignore[union-attr]
     return {"most": design.most}  # type: ignore[union-attr]
 

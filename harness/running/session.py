@@ -105,7 +105,7 @@ class Session:
             return None
         from .store import key_of
 
-        if item.subject.kind == "model":
+        if not item.subject.seeded:
             return self.subjects.digest(item.subject, 0)
         return key_of({"seeds": [self.subjects.digest(item.subject, r.index) for r in replicates]})
 
@@ -117,7 +117,7 @@ class Session:
         """One line that reproduces exactly this result."""
         options = self.options
         words = ["pytest", item.id, "--profile", options.profile.name, "--seed", str(options.seed)]
-        if item.subject.kind == "model" and not (item.control and item.control.on):
+        if not item.subject.seeded and not (item.control and item.control.on):
             words += ["--model", item.subject.path or item.subject.name]
         if item.control is not None:
             words.append("--with-controls")

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..subjects import LM
 
 
+#: A recipe can be trained at any seed; the schedule looks at this many.
+SEEDS = 11
+
+
 class Subjects:
     """Hands out subjects under fixed parameters.
 
@@ -27,8 +31,10 @@ class Subjects:
         self._models: dict[Subject, LM] = {Subject(name, "model"): lm for name, lm in (live or {}).items()}
         self._digests: dict[tuple[Subject, int], str] = {}  # by subject and never by name: two models may share one
 
-    def get(self, subject: Subject, index: int) -> LM:
-        """The network of a subject: seed `index` of a family, or the given model whatever the index."""
+    def get(self, subject: Subject, index: int) -> LM | None:
+        """The network of a subject: seed `index` of a family, or the given model whatever the index; none for recipes."""
+        if subject.kind == "recipe":
+            return None
         if subject.kind == "family":
             from ..subjects.family import family
 
@@ -51,7 +57,8 @@ class Subjects:
 
                 self._digests[key] = family(subject.name).digest(index)
             else:
-                self._digests[key] = self.get(subject, 0).digest
+                lm = self.get(subject, 0)
+                self._digests[key] = lm.digest if lm is not None else subject.name  # the arms say what was trained
         return self._digests[key]
 
     def siblings(self, subject: Subject, index: int) -> Iterator[LM] | None:
@@ -78,12 +85,12 @@ class Subjects:
             from ..subjects.family import family
 
             return family(subject.name).evidence
-        return "model"
+        return "organism" if subject.kind == "recipe" else "model"
 
     def seeds(self, subject: Subject) -> int | None:
-        """How many seeds a family has; None for a given model."""
+        """How many seeds a family or a recipe has; None for a given model."""
         if subject.kind != "family":
-            return None
+            return SEEDS if subject.kind == "recipe" else None
         from ..subjects.family import family
 
         return family(subject.name).seeds

@@ -1,0 +1,76 @@
+"""Arms: a claim about training receives the run of each recipe at the replicate's seed; runs are trained once and shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from claimbench import Claim, DeclarationError, above, claim, negative, positive
+from claimbench.running.item import items_of
+from claimbench.running.options import checked
+from claimbench.running.session import Session
+from claimbench.training import Recipe
+
+SHORT = Recipe(
+    name="short",
+    version=1,
+    model={
+        "class": "llama", "vocab_size": 55, "hidden_size": 16, "intermediate_size": 4, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "max_position_embeddings": 8,
+    },
+    data="labels",
+    steps=4,
+    evaluate_every=2,
+    evaluate_rows=16,
+    batch=8,
+)  # fmt: skip
+LONGER = SHORT.with_(name="longer", steps=8)
+
+
+def longer_runs_have_more_steps(long, short):
+    """Steps of the long arm minus those of the short one."""
+    return long.record["steps"] - short.record["steps"]
+
+
+def declared() -> Claim:
+    """The claim; not at module level, where pytest would collect it."""
+    return claim(
+        "paper/longer-runs-have-more-steps",
+        arms={"long": LONGER, "short": SHORT},
+        holds=above(2.0, unit="steps"),
+        why="by construction",
+        documented="none",
+        controls=[positive(long=LONGER.with_(steps=12)), negative(long=SHORT)],
+    )(longer_runs_have_more_steps)
+
+
+def session(folder: Path) -> Session:
+    return Session(checked(store=folder, profile="smoke"))
+
+
+def test_a_claim_about_training_is_judged_and_its_controls_replace_arms(tmp_path: Path) -> None:
+    results = [session(tmp_path).run(i) for i in items_of(declared(), "id", with_controls=True)]
+    assert [r["verdict"] for r in results] == ["SUPPORTED", "SUPPORTED", "REFUTED"]
+    assert results[0]["subject_kind"] == "recipe" and results[0]["replicate_unit"] == "seed"
+
+
+def test_runs_are_trained_once_and_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from claimbench import training
+
+    trained = []
+    train = training.train
+    monkeypatch.setattr(training, "train", lambda recipe, seed: trained.append((recipe.name, seed)) or train(recipe, seed))
+    for item in items_of(declared(), "id", with_controls=True):
+        session(tmp_path).run(item)
+    assert len(trained) == len(set(trained)) + 6, "the longer arm of the positive control is another recipe of the same name"
+    count = len(trained)
+    session(tmp_path).run(next(iter(items_of(declared(), "id"))))
+    assert len(trained) == count
+
+
+def test_a_claim_without_subject_or_arms_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="no subject"):
+        claim(
+            "paper/nothing", holds=above(0, unit="nat"), why="-", documented="-",
+            controls=[positive(label="a", x=1), negative(label="b", x=2)],
+        )(longer_runs_have_more_steps)  # fmt: skip
