@@ -44,7 +44,7 @@ class Instrument:
     def __init__(self, model: Any, heads: int, layers: int, probe: torch.Tensor) -> None:
         self.model, self.heads, self.layers = model, heads, layers
         self.wired: dict[tuple[int, int], bool] = {}  # head -> does a NaN written there reach the logits
-        self.width = 0
+        self.width = self.vocab = 0
         self.family: str = model.config.model_type
         self.projections: list[Any] = []
         self.implementation, self.modules = self._through_interface(probe)
@@ -128,7 +128,7 @@ class Instrument:
             shapes[layer] = tuple(outputs.shape)
             return outputs
 
-        self.forward(probe, Plan(edit=note))
+        self.vocab = self.forward(probe, Plan(edit=note)).shape[-1]
         self.width = sum(shape[-2] * shape[-1] for shape in shapes.values())  # numbers of one position, all layers
         for layer, shape in shapes.items():
             if len(shape) != 4 or shape[:3] != (*probe.shape, self.heads):

@@ -24,8 +24,8 @@ else:
 
     torch = LazyModule("torch")
 
-#: Rows on which movement is measured, whatever the batch size.
-FIRST = 4
+#: Rows on which movement is measured, whatever the batch size; fewer where their logits would take more bytes.
+FIRST, FIRST_BYTES = 4, 128 * 2**20
 #: A change that moves no logit is enlarged to this many times the largest head output, to see whether it can.
 ENLARGED = 1e3
 #: Plain runs of this many bytes in all are kept, so that many head sets on the same sequences share one.
@@ -41,6 +41,8 @@ class PlainRun:
     heads: dict[int, list[int]]
     outputs: dict[int, torch.Tensor]
     first: torch.Tensor
+    weights: tuple[tuple[int, int], ...] = ()
+    """Address and version of every weight at that time."""
 
     @property
     def bytes(self) -> int:
@@ -49,7 +51,11 @@ class PlainRun:
 
 @dataclass
 class PlainRuns:
-    """Keeps the latest plain runs of a model. A kept run is used only if its first rows still give the same logits."""
+    """Keeps the latest plain runs of a model.
+
+    A kept run is used only if no weight was written to, and if its first rows still give the same logits: writing
+    through `.data` leaves no trace, and what later rows alone read does not show in the first ones.
+    """
 
     _kept: OrderedDict[str, PlainRun] = field(default_factory=OrderedDict)
 
@@ -57,7 +63,8 @@ class PlainRuns:
         found = self._kept.get(_key(ids))
         if found is not None:
             self._kept.move_to_end(_key(ids))
-            if not _still(found.first, instrument.forward(ids[:FIRST], Plan())):
+            same = found.weights == _weights(instrument.model)
+            if not same or not _still(found.first, instrument.forward(ids[: len(found.first)], Plan())):
                 self._kept.clear()  # the weights have changed
                 return None
         return found
@@ -75,7 +82,7 @@ class Removing:
     are split.
 
     Args:
-        slices: ids -> row slices that together cover them, `FIRST` rows never fewer than are there.
+        slices: ids -> row slices that together cover them.
         token: an ordinary token, for the NaN probe.
     """
 
@@ -92,9 +99,12 @@ class Removing:
         self.instrument, self.removals, self.ids, self.slices = instrument, removals, ids, slices
         self.recorder, self.token = recorder, token
         self.plain = self._plain_run(runs)
+        self.first = len(self.plain.first)
         self.made = writes(removals, self.plain.outputs, self.plain.heads, len(ids))
         self.fired: Counter[int] = Counter()
-        self.watch = Watch({layer: outputs[:FIRST] for layer, outputs in self.plain.outputs.items()}, self.plain.heads)
+        self.watch = Watch(
+            {layer: outputs[: self.first] for layer, outputs in self.plain.outputs.items()}, self.plain.heads
+        )
         self.moved_logits = 0.0
         self.still = True
 
@@ -102,8 +112,8 @@ class Removing:
         """Logits float32 of some rows under the removals; `read` is shown the attention patterns."""
         logits = self.instrument.forward(self.ids[rows], Plan(edit=self._writer(rows), read=read)).float()
         self.recorder.forward_passes += len(logits)
-        if rows.start < FIRST:
-            plain, found = self.plain.first[rows], logits[: FIRST - rows.start]
+        if rows.start < self.first:
+            plain, found = self.plain.first[rows], logits[: self.first - rows.start]
             self.moved_logits = max(self.moved_logits, float((found - plain).abs().max()))
             self.still = self.still and _still(plain, found, self.instrument.model.dtype)
         return logits
@@ -155,9 +165,10 @@ class Removing:
                 after[:, :, list(write.heads)] = values
                 if factor is None:
                     self.fired[write.removal] += len(before)
-            if rows.start < FIRST and factor is None:
-                first = slice(rows.start, min(rows.stop, FIRST))
-                self.watch.see(layer, first, before[: FIRST - rows.start], after[: FIRST - rows.start], made)
+            if rows.start < self.first and factor is None:
+                first = slice(rows.start, min(rows.stop, self.first))
+                size = first.stop - first.start
+                self.watch.see(layer, first, before[:size], after[:size], made)
             return after
 
         return edit
@@ -171,7 +182,7 @@ class Removing:
 
         A change enlarged until it cannot be overlooked must reach the logits, or not even leave the attention block.
         """
-        rows = slice(0, min(FIRST, len(self.ids)))
+        rows = slice(0, self.first)
         largest = max(self.watch.intended.values(), default=0.0)
         if largest == 0.0:
             return True
@@ -190,11 +201,11 @@ class Removing:
 
     def _plain_run(self, runs: PlainRuns) -> PlainRun:
         whole = any(removal.mode != "zero" for removal in self.removals)
-        ids = self.ids if whole else self.ids[:FIRST]
+        ids = self.ids if whole else self.ids[: _first(self.instrument, self.ids)]
         for candidate in (self.ids, ids):
             found = runs.get(self.instrument, candidate)
             if found is not None:
-                self.recorder.forward_passes += min(FIRST, len(ids))
+                self.recorder.forward_passes += len(found.first)
                 return found
         heads = {layer: sorted(owners) for layer, owners in resolved(self.removals).items()}
         keep = 4 * self.instrument.width * ids.numel() <= KEPT_BYTES // 4
@@ -216,15 +227,22 @@ def _capture(instrument: Instrument, ids: torch.Tensor, heads: dict[int, list[in
             outputs[layer].append(found[:, :, heads[layer]].clone())
         return found
 
+    most = _first(instrument, ids)
     for rows in slices(ids):
         logits = instrument.forward(ids[rows], Plan(edit=keep))
-        if rows.start < FIRST:
-            first.append(logits[: FIRST - rows.start].float())
+        if rows.start < most:
+            first.append(logits[: most - rows.start].float())
     if missed := [layer for layer, found in outputs.items() if len(found) != len(list(slices(ids)))]:
         raise InvalidMeasurement(
             f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass"
         )
-    return PlainRun(heads, {layer: torch.cat(found) for layer, found in outputs.items()}, torch.cat(first))
+    joined = {layer: torch.cat(found) for layer, found in outputs.items()}
+    return PlainRun(heads, joined, torch.cat(first), _weights(instrument.model))
+
+
+def _weights(model: Any) -> tuple[tuple[int, int], ...]:
+    found = (*model.parameters(), *model.buffers())
+    return tuple((weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in found)
 
 
 @contextmanager
@@ -247,6 +265,11 @@ def _still(plain: torch.Tensor, other: torch.Tensor, dtype: torch.dtype | None =
     """Whether logits differ by no more than splitting rows differently makes them differ."""
     noise = 4 * torch.finfo(dtype or other.dtype).eps * float(plain.abs().max())
     return float((plain.float() - other.float()).abs().max()) <= noise
+
+
+def _first(instrument: Instrument, ids: torch.Tensor) -> int:
+    """On how many rows movement is measured: a matter of the sequences alone, never of the batch size."""
+    return min(len(ids), FIRST, max(1, FIRST_BYTES // (4 * ids.shape[1] * instrument.vocab)))
 
 
 def _key(ids: torch.Tensor) -> str:

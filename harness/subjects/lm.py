@@ -28,7 +28,7 @@ else:
 
     torch = LazyModule("torch")
 
-#: Logits of one batch may take this many bytes; more rows are split. Results do not depend on it.
+#: Logits of one batch, and patterns of one layer, may take this many bytes; more rows are split.
 LOGIT_BYTES = 256 * 2**20
 MOST_ROWS = 64
 #: Attention rows must sum to one within this, by dtype.
@@ -248,13 +248,14 @@ class LM:
         self, ids: torch.Tensor, show: Callable[[int, torch.Tensor, slice], None] | None = None
     ) -> Iterator[tuple[torch.Tensor, slice]]:
         """Logits float32 [rows, t, vocab] batch by batch, under the removals of this view; receipts at the end."""
+        if any(part.training for part in self.model.modules()):
+            raise InvalidMeasurement(f"{self.name} was put in training mode, so dropout may act: call its eval() first")
         run = None
+        slices = self._slices if show is None else self._pattern_slices
         if self.removals:
             token = int(self._ordinary()[0])
-            run = Removing(
-                self.instrument, self.removals, ids, self._slices, self.recorder, self._shared["runs"], token
-            )
-        for rows in self._slices(ids):
+            run = Removing(self.instrument, self.removals, ids, slices, self.recorder, self._shared["runs"], token)
+        for rows in slices(ids):
             read = None if show is None else _bound(show, rows)
             if run is not None:
                 yield run.forward(rows, read), rows
@@ -267,12 +268,16 @@ class LM:
         if run is not None:
             run.finish()
 
-    def _slices(self, ids: torch.Tensor) -> Iterator[slice]:
+    def _slices(self, ids: torch.Tensor, numbers: int = 0) -> Iterator[slice]:
+        """Batches of rows, each of which takes `numbers` and its logits at four bytes a number."""
         n, t = ids.shape
-        fits = max(1, min(MOST_ROWS, LOGIT_BYTES // max(1, 4 * t * self.vocab)))
+        fits = max(1, min(MOST_ROWS, LOGIT_BYTES // (4 * max(numbers, t * self.vocab))))
         size = min(self.batch_size or fits, fits)
         for begin in range(0, n, size):
             yield slice(begin, min(n, begin + size))
+
+    def _pattern_slices(self, ids: torch.Tensor) -> Iterator[slice]:
+        return self._slices(ids, self.heads * ids.shape[1] ** 2)
 
     def _checked(self, ids: Ids) -> torch.Tensor:
         tensor = ids if torch.is_tensor(ids) else torch.from_numpy(np.asarray(ids))

@@ -101,9 +101,9 @@ def plant_writer(monkeypatch: pytest.MonkeyPatch, change: Callable[..., torch.Te
 
         def wrong(layer: int, before: torch.Tensor) -> torch.Tensor:
             after = change(before, edit(layer, before), [h for write in self.made.get(layer, []) for h in write.heads])
-            if factor is None and rows.start < removing.FIRST and layer in self.made:
-                first = slice(rows.start, min(rows.stop, removing.FIRST))
-                size = removing.FIRST - rows.start
+            if factor is None and rows.start < self.first and layer in self.made:
+                first = slice(rows.start, min(rows.stop, self.first))
+                size = first.stop - first.start
                 see(layer, first, before[:size], after[:size], self.made[layer])
             return after
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,19 @@ from claimbench.training import Recipe, record, train
 from tiny_models import tiny_model
 
 TOKENS = Tokens(np.arange(3, 20))
+ORGANISMS = "_claimbench_organisms_"
 
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty registry, and no organism file counts as imported: neither here nor, for what is imported here, later."""
     monkeypatch.setattr(family_module, "_FAMILIES", {})
+    before = {name for name in sys.modules if name.startswith(ORGANISMS)}
+    for name in before:
+        monkeypatch.delitem(sys.modules, name)
     yield
+    for name in [name for name in sys.modules if name.startswith(ORGANISMS)]:
+        del sys.modules[name]
 
 
 def declare(name: str = "tiny", **options: Any) -> list[int]:

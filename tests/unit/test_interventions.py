@@ -283,6 +283,7 @@ def test_threads_do_not_see_each_other() -> None:
         ([(0, -1)], "zero", r"out of range"),
         ([], "zero", "empty set of heads"),
         ([3], "zero", r"pair \(layer, head\)"),
+        ([(0, 1.5)], "zero", r"pair \(layer, head\) of integers"),
         ([(0, 0)], "means", "did you mean 'mean'"),
         ([(0, 0)], "resample", "pass rng="),
     ],
@@ -290,3 +291,31 @@ def test_threads_do_not_see_each_other() -> None:
 def test_what_cannot_be_removed_is_said_at_once(heads: list[object], mode: str, message: str) -> None:
     with pytest.raises(DeclarationError, match=message):
         tiny_lm().without(heads, mode)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_change_that_only_later_rows_read_is_noticed(family: str) -> None:
+    """The embedding of a token that stands in the last row alone."""
+    lm, ids = tiny_lm(family), some_ids(8)
+    ids[ids == 50] = 51
+    ids[-1, 3] = 50
+    view = lm.without(REMOVED, "resample", np.random.default_rng(1))
+    before = view.logits(ids)
+    lm.model.get_input_embeddings().weight[50] += 3.0
+    after = view.logits(ids)
+    fresh = LM(lm.model, tokens=lm.tokens).without(REMOVED, "resample", np.random.default_rng(1))
+    torch.testing.assert_close(after, fresh.logits(ids), atol=0, rtol=0)
+    assert float((after - before).abs().max()) > 1e-2
+
+
+def test_biases_of_the_output_projection_stay() -> None:
+    lm, ids = tiny_lm("gpt2"), some_ids()
+    view = lm.without([(0, head) for head in range(HEADS)], "zero")
+    view.logits(ids)  # with the NaN probe, which is not repeated
+    given: list[torch.Tensor] = []
+    block = lm.model.transformer.h[0].attn
+    handle = block.register_forward_hook(lambda _, __, output: given.append(output[0]))
+    view.logits(ids)
+    handle.remove()
+    torch.testing.assert_close(given[-1], block.c_proj.bias.expand_as(given[-1]), atol=0, rtol=0)
+    assert float(block.c_proj.bias.abs().max()) > 0.1

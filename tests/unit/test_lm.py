@@ -169,3 +169,35 @@ def test_tokens_are_found_out_when_they_are_first_asked_for() -> None:
         _ = bare.tokens
     bare.without([(0, 0)], "zero").nll(some_ids())  # what needs no text works
     assert len(bare.digest) == 64
+
+
+@pytest.mark.parametrize("part", ["all of it", "one layer"])
+def test_a_model_in_training_mode_is_not_measured(part: str) -> None:
+    lm = tiny_lm("gpt2")
+    (lm.model if part == "all of it" else lm.model.transformer.h[1]).train()
+    with pytest.raises(InvalidMeasurement, match=r"training mode.*call its eval\(\) first"):
+        lm.nll(some_ids())
+
+
+def test_long_patterns_are_split_over_rows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm, ids = tiny_lm(), torch.from_numpy(some_ids(6, 40))
+    monkeypatch.setattr(lm_module, "LOGIT_BYTES", 4 * HEADS * 40 * 40 * 2)
+    assert len(list(lm._pattern_slices(ids))) == 3
+    assert len(list(lm._slices(ids))) == 2  # 40 x 61 logits take less than 4 x 40 x 40 weights
+    seen: list[int] = []
+    lm.without([(0, 0)], "mean").attend(ids, lambda layer, pattern, rows: seen.append(len(pattern)))
+    assert seen == [2] * 6
+
+
+def test_movement_of_long_sequences_is_measured_on_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from claimbench.interventions import removing
+
+    ids, found = some_ids(6, 40), []
+    for size in (removing.FIRST_BYTES, 4 * 40 * VOCAB * 2):
+        monkeypatch.setattr(removing, "FIRST_BYTES", size)
+        lm = tiny_lm()
+        found.append(lm.without([(0, 1)], "resample", np.random.default_rng(0)).nll(ids))
+        run = next(iter(lm._shared["runs"]._kept.values()))
+        assert len(run.first) == (4 if size > 10**6 else 2)
+        assert lm.recorder.receipts[0].fired == 6
+    torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
