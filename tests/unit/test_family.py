@@ -26,7 +26,7 @@ ORGANISMS = "_claimbench_organisms_"
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty registry, and no organism file counts as imported: neither here nor, for what is imported here, later."""
+    """An empty registry, and no organism file counts as imported, nor do those of these tests later."""
     monkeypatch.setattr(family_module, "_FAMILIES", {})
     before = {name for name in sys.modules if name.startswith(ORGANISMS)}
     for name in before:
