@@ -105,7 +105,7 @@ def _summary(effect: Effect, scale: Axis, y: float, size: float = 8, diamond: st
     parts: list[str] = []
     if effect["low"] is not None or effect["high"] is not None:
         parts.append(block(scale, effect["low"], effect["high"], y - size / 2, size, "interval", 2))
-        for end, x, path in (("low", "0%", "M8 -6 0 0 8 6Z"), ("high", "100%", "M-8 -6 0 0 -8 6Z")):
+        for end, x, path in (("low", "0%", "M0 -7 -9 0 0 7Z"), ("high", "100%", "M0 -7 9 0 0 7Z")):
             if effect[end] is None:
                 parts.append(glyph(x, y, path, "open"))
     if effect["estimate"] is not None:

@@ -32,6 +32,12 @@ def authors(paper: Mapping[str, Any]) -> str:
     return " & ".join(named) if len(named) < 3 else f"{named[0]} et al."
 
 
+def cited(paper: Mapping[str, Any]) -> str:
+    """The authors as a citation has them: a list of more than two names is its first and others."""
+    names = authors(paper)
+    return f"{names.split(',')[0]} et al." if names.count(",") > 1 else names
+
+
 def when(moment: str | None) -> str:
     """An ISO moment without its T and fractions."""
     return (moment or "not recorded").replace("T", " ").split(".")[0].replace("+00:00", "").removesuffix("Z")
@@ -47,13 +53,12 @@ def documented_value(result: Mapping[str, Any], effect: Mapping[str, Any]) -> fl
 
 
 def figure_of(claim: view.ClaimView, result: Mapping[str, Any], effect: Mapping[str, Any]) -> dict[str, Any]:
-    """The forest plot of an effect and the scale it shares with the controls and variants of this subject."""
+    """The forest plot of an effect on a scale of its own, and the scale that its controls and variants share."""
     documented = documented_value(result, effect)
     controls = [claim.control_result(control["name"], str(result["subject"])) for control in result["controls"]]
     scale = forest.shared_axis([result, *(c for c in controls if c is not None)], effect, documented)
-    drawn = (
-        forest.forest(effect, result, scale, documented) if result["replicates"] or effect["estimate"] else Markup("")
-    )
+    own = forest.shared_axis([{**result, "variants": []}], effect, documented)
+    drawn = forest.forest(effect, result, own, documented) if result["replicates"] or effect["estimate"] else Markup("")
     return {"plot": drawn, "scale": scale}
 
 
@@ -69,6 +74,7 @@ def _environment() -> Environment:
     made.globals.update(
         words=words,
         authors=authors,
+        cited=cited,
         figure_of=figure_of,
         strip=forest.strip,
         observation=observations.observation,

@@ -61,7 +61,7 @@ def summary(document: Document) -> str:
     sound = report.soundness
     told = f"Controls: {words.count(sound['sound'], 'claim')} sound"
     told += f", **{sound['unsound']} unsound**" if sound["unsound"] else ""
-    told += f", {sound['unchecked']} not shown to be either" if sound["unchecked"] else ""
+    told += f", {sound['unsettled']} unsettled" if sound["unsettled"] else ""
     rec = report.recorded
     lines.append(f"{told}. {rec['now']} made now, {rec['recorded']} on recorded weights.")
     took = words.duration(report.cost["seconds"])

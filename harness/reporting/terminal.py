@@ -48,7 +48,7 @@ def _effect(result: Mapping[str, Any]) -> str:
         if effect["estimate"] is None and effect["low"] is None and effect["high"] is None:
             continue
         name = "" if effect["name"] == "effect" else f"{effect['name']}: "
-        told.append(f"{name}{words.measured(effect)}\n  {effect['region'].get('text', '')}")
+        told.append(f"{name}{words.measured(effect)}\n  holds {effect['region'].get('text', '')}")
     return "\n".join(told)
 
 
@@ -79,7 +79,7 @@ def terminal_table(document: Mapping[str, Any]) -> str:
     lines = []
     if rows:
         lines.append(
-            tabulate(rows, ["verdict", "finding", "measured, holds", "n", "controls"], "simple", disable_numparse=True)
+            tabulate(rows, ["verdict", "finding", "measured", "n", "controls"], "simple", disable_numparse=True)
         )
     if remarks:
         lines += ["", *remarks]

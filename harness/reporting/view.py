@@ -123,8 +123,8 @@ class Report:
     @property
     def soundness(self) -> dict[str, int]:
         """Claims that are sound, unsound, and not shown to be either (controls not run or undecided)."""
-        found = Counter({True: "sound", False: "unsound", None: "unchecked"}[claim.sound] for claim in self.claims)
-        return {name: found[name] for name in ("sound", "unsound", "unchecked")}
+        found = Counter({True: "sound", False: "unsound", None: "unsettled"}[claim.sound] for claim in self.claims)
+        return {name: found[name] for name in ("sound", "unsound", "unsettled")}
 
     @property
     def recorded(self) -> dict[str, Any]:

@@ -135,11 +135,18 @@ def replicate_list(result: Mapping[str, Any]) -> str:
     return ", ".join(f"{n}{'' if passed else ' (precondition failed)'}" for n, passed in every) or "none"
 
 
+def need(condition: Mapping[str, Any]) -> str:
+    """What a precondition asks for, its name said once."""
+    name, needed = str(condition["name"]), condition["need"]
+    text = needed if isinstance(needed, str) else number(needed)
+    return text if text.startswith(name) else f"{name}: {text}"
+
+
 def scope(design: Mapping[str, Any]) -> str:
     """The look schedule in words."""
     looks = design.get("looks")
     if looks:
-        return "looked at after " + " and ".join(map(str, looks)) + " seeds"
+        return "looked at after " + " and ".join(map(str, looks))
     if design.get("most"):
         return f"prompt batches until decided, at most {design['most']}"
     return ""

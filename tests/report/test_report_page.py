@@ -128,8 +128,8 @@ def test_the_headline_counts(page: Page) -> None:
     report = view.arrange(complete(sample()))
     assert page.headings[0][1] == "14 verdicts on 8 claims of 3 papers"
     assert list(report.counts.items()) == list(zip(words.VERDICTS, (7, 1, 2, 1, 2, 1), strict=True))
-    assert report.soundness == {"sound": 5, "unsound": 1, "unchecked": 2}
-    assert "5 claims sound , 1 unsound , 2 not shown to be either" in page.text
+    assert report.soundness == {"sound": 5, "unsound": 1, "unsettled": 2}
+    assert "5 claims sound , 1 unsound , 2 unsettled" in page.text
     assert "10 made now , 4 on recorded weights" in page.text
     assert "Seed 2 of ih-clamp-eight was trained again: DISAGREES." in page.text
     assert "1 item was not measured" in page.text
