@@ -131,7 +131,14 @@ class Bench:
         self._organisms_loaded = True
         from .running.collecting import load_all_organisms
 
-        load_all_organisms([Path(p) for p in self.config.getini("claimbench_organisms")], Path(self.config.rootpath))
+        load_all_organisms(self.organism_folders(), Path(self.config.rootpath))
+
+    def organism_folders(self) -> list[Path]:
+        """Folders of the ini file, and those of where pytest was called, which need not be its root."""
+        from .running.collecting import OWN_ORGANISMS
+
+        here = Path(self.config.invocation_params.dir)
+        return [*map(Path, self.config.getini("claimbench_organisms")), *(here / name for name in OWN_ORGANISMS)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result out of a report; with xdist the controller receives those of its workers here."""
@@ -150,6 +157,11 @@ class Bench:
         """Ids of items that were collected and have no result."""
         done = {result["item"] for result in self.received} | self.finished
         return [name for name in self.collected or self.announced if name not in done]
+
+
+def bench_of(config: pytest.Config) -> Bench:
+    """What the plugin keeps for a session."""
+    return config.stash[_KEY]
 
 
 def _plain_id(nodeid: str) -> str:

@@ -113,11 +113,11 @@ class _Catcher:
         self.root = Path.cwd()
 
     def pytest_collection_finish(self, session: Any) -> None:
-        from ..pytest_plugin import ClaimItem, options_of
+        from ..pytest_plugin import ClaimItem, bench_of
 
         self.items = [item.claim_item for item in session.items if isinstance(item, ClaimItem)]
-        self.options = options_of(session.config)
-        self.organisms = [Path(p) for p in session.config.getini("claimbench_organisms")]
+        bench = bench_of(session.config)
+        self.options, self.organisms = bench.options, bench.organism_folders()
         self.root = Path(session.config.rootpath)
 
 
