@@ -55,6 +55,8 @@ def axis(values: Iterable[float | None], *, log: bool = False, pad: float = 0.06
         return Axis(-1.0, 1.0)
     low, high = min(finite), max(finite)
     if log:
+        low = max(low, high * 1e-30, 1e-290)  # what is smaller sticks to the border
+        high = max(high, low)
         room = max((math.log10(high) - math.log10(low)) * pad, 0.02)
         return Axis(low / 10**room, high * 10**room, True)
     # a point, or values so near to one that rounding would close the axis, get room of their own
