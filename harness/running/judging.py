@@ -70,7 +70,7 @@ def _judged(
                 wants = min(wants, seeds)
     variants = {} if item.control else _variants(item, passing, design)
     verdict, reason = judgement.verdict, judgement.reason
-    if verdict is Verdict.SUPPORTED:
+    if verdict is Verdict.SUPPORTED and item.control is None:
         for variant in item.claim.variants:
             found = variants.get(variant.name)
             if variant.binding and (found is None or not agrees(judgement, found)):
