@@ -280,11 +280,13 @@ class LM:
         return self._slices(ids, self.heads * ids.shape[1] ** 2)
 
     def _checked(self, ids: Ids) -> torch.Tensor:
-        tensor = ids if torch.is_tensor(ids) else torch.from_numpy(np.asarray(ids))
-        if tensor.dim() != 2 or 0 in tensor.shape or tensor.is_floating_point():
+        tensor = ids if torch.is_tensor(ids) else _tensor(ids, self.name)
+        whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+        if tensor.dim() != 2 or 0 in tensor.shape or not whole:
             raise UsageError(
                 f"{self.name}: ids must be integers [n, t]; {tensor.dtype} {tuple(tensor.shape)} was given"
             )
+        tensor = tensor.long()
         low, high = int(tensor.min()), int(tensor.max())
         if low < 0 or high >= self.vocab:
             raise UsageError(f"{self.name}: ids must be 0 to {self.vocab - 1}; {low if low < 0 else high} was given")
@@ -292,7 +294,7 @@ class LM:
             raise NotApplicable(
                 f"sequences of {tensor.shape[1]} tokens are needed; the context of {self.name} holds {self.context}"
             )
-        return tensor.long().to(self.device)
+        return tensor.to(self.device)
 
     def _ordinary(self) -> np.ndarray:
         """Token ids for probes of the instrument, which need no sense."""
@@ -305,6 +307,15 @@ class LM:
         rng = np.random.default_rng(0)
         ids = rng.choice(self._ordinary(), size=(2, min(24, self.context)))
         return torch.from_numpy(ids.astype(np.int64)).to(self.device)
+
+
+def _tensor(ids: Any, name: str) -> torch.Tensor:
+    """A copy, so that read-only and reversed arrays will do."""
+    try:
+        array = np.array(ids, order="C")
+        return torch.from_numpy(array.astype(np.int64) if array.dtype.kind in "iu" else array)
+    except (ValueError, TypeError):
+        raise UsageError(f"{name}: ids must be integers [n, t]; what was given is no rectangle of numbers") from None
 
 
 def _bound(show: Callable[[int, torch.Tensor, slice], None], rows: slice) -> Callable[[int, torch.Tensor], None]:

@@ -60,7 +60,7 @@ def load_model(path: str | Path, device: str = "cpu", dtype: str = "float32", at
 
 def live_model(model: Any, tokenizer: Any = None, name: str = "model") -> LM:
     """A subject around a model that the caller holds, with the same checks. The model is put in eval mode."""
-    if not isinstance(model, torch.nn.Module) or not hasattr(model, "config"):
+    if not isinstance(model, torch.nn.Module) or not hasattr(getattr(model, "config", None), "get_text_config"):
         raise UsageError(f"{name} is a {type(model).__name__}: give a transformers causal language model")
     config: Any = model.config
     if getattr(config, "is_encoder_decoder", False):
@@ -154,7 +154,9 @@ def _tokenizer(folder: Path) -> Any:
 
 def _subject(model: Any, tokenizer: Any, name: str) -> LM:
     for weight, parameter in model.named_parameters():
-        if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
+        if parameter.is_meta:
+            raise LoadError(f"{name}: weight {weight} is on the meta device: load the weights first")
+        if parameter.is_floating_point() and not bool(torch.isfinite(parameter.detach()).all()):
             raise LoadError(f"{name}: weight {weight} holds NaN or infinity: the checkpoint is broken")
     vocab = getattr(model.config.get_text_config(decoder=True), "vocab_size", None)
     if not isinstance(vocab, int):

@@ -94,6 +94,9 @@ def test_require_layers() -> None:
         (np.ones(4, dtype=int), UsageError, r"integers \[n, t\]"),
         (np.ones((2, 4)), UsageError, "float64"),
         (np.ones((0, 4), dtype=int), UsageError, r"\(0, 4\)"),
+        (np.ones((2, 4), dtype=bool), UsageError, "bool"),
+        ([[1, 2], [3]], UsageError, "no rectangle of numbers"),
+        ("ids", UsageError, "no rectangle of numbers"),
         (np.ones((1, CONTEXT + 1), dtype=int), NotApplicable, f"sequences of {CONTEXT + 1} tokens .* holds {CONTEXT}"),
     ],
 )
@@ -201,3 +204,12 @@ def test_movement_of_long_sequences_is_measured_on_fewer_rows(monkeypatch: pytes
         assert len(run.first) == (4 if size > 10**6 else 2)
         assert lm.recorder.receipts[0].fired == 6
     torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
+
+
+def test_ids_may_be_any_integers() -> None:
+    lm, ids = tiny_lm(), some_ids(4, 9)
+    wanted = lm.nll(ids)
+    for other in (ids.tolist(), ids.astype(np.uint16), ids[:, ::-1].copy()[:, ::-1], torch.from_numpy(ids).int()):
+        assert torch.equal(lm.nll(other), wanted)
+    fixed = np.broadcast_to(ids[:1], (3, 9))  # read-only
+    assert torch.equal(lm.nll(fixed), lm.nll(fixed.copy()))

@@ -444,6 +444,64 @@ def test_a_live_model_is_checked_in_the_same_way() -> None:
     refused(LoadError, "holds NaN", lambda: live_model(broken, tokenizer))
 
 
+def test_live_models_that_cannot_be_measured() -> None:
+    refused(LoadError, "on the meta device: load the weights first", lambda: live_model(llama().to("meta")))
+
+    class Own(torch.nn.Module):
+        config: Any = {"layers": 2}  # noqa: RUF012
+
+    refused(UsageError, "is a Own: give a transformers causal language model", lambda: live_model(Own()))
+
+
+def test_a_model_made_in_inference_mode_is_measured() -> None:
+    with torch.inference_mode():
+        model = llama()
+    ids = np.arange(24).reshape(2, 12)
+    lm = live_model(model)
+    for _ in range(2):  # the second time from the kept plain run
+        assert bool(torch.isfinite(lm.without([(0, 1)], "mean").nll(ids)).all())
+
+
+def test_the_language_part_of_a_vision_language_model() -> None:
+    text = llama().config.to_dict()
+    config = transformers.LlavaConfig(
+        text_config=text,
+        vision_config={
+            "model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "projection_dim": 8,
+        },
+        image_token_index=500,
+    )  # fmt: skip
+    lm = live_model(transformers.LlavaForConditionalGeneration(config))
+    assert (lm.layers, lm.heads, lm.kv_heads, lm.vocab) == (2, 4, 2, 512)
+    before = [lm.model.config._attn_implementation, lm.model.config.vision_config._attn_implementation]
+    lm.without([(1, 1)], "zero").nll(np.arange(24).reshape(2, 12))
+    assert lm.identity.attached == 0 and lm.recorder.receipts[-1].moved_logits > 0
+    assert [lm.model.config._attn_implementation, lm.model.config.vision_config._attn_implementation] == before
+
+
+def test_digest_is_of_the_weights_and_not_of_their_dtype_when_loaded(folder: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    before = load_model(folder).digest
+    assert load_model(folder, dtype="bfloat16").digest == before  # the dtype is a parameter of the measurement
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.norm.weight"][5] += 1e-6
+    save_file(tensors, path, {"format": "pt"})
+    assert load_model(folder).digest != before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_digest_of_a_live_model_with_tied_weights(dtype: torch.dtype) -> None:
+    model = llama(tie_word_embeddings=True).to(dtype)
+    before = live_model(model).digest
+    assert before == live_model(llama(tie_word_embeddings=True).to(dtype)).digest
+    with torch.no_grad():
+        model.lm_head.weight[7, 3] += 1
+    assert live_model(model).digest != before
+
+
 def test_files_are_checked_without_torch(folder: Path) -> None:
     assert check_path(str(folder)) == folder
     assert check_path("stories260K") == STORIES
