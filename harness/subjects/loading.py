@@ -165,9 +165,23 @@ def _subject(model: Any, tokenizer: Any, name: str) -> LM:
         )
     tokens = no_tokens(name) if tokenizer is None else tokens_of(tokenizer, vocab)
     lm = LM(model, tokens=tokens, tokenizer=tokenizer, name=name)
+    _check_attention(lm)
     _check_outputs(lm)
     lm.recorder.reset()
     return lm
+
+
+def _check_attention(lm: LM) -> None:
+    """SDPA leaves sink logits out without a word and fails at soft caps; the library's own setter refuses both."""
+    if getattr(lm.model.config, "_attn_implementation", None) != "sdpa":
+        return
+    capped = bool(getattr(lm.config, "attn_logit_softcapping", None))
+    if capped or any(hasattr(part, "sinks") for part in lm.model.modules()):
+        what = "soft caps" if capped else "sink logits"
+        raise LoadError(
+            f"{lm.name} ({lm.model.config.model_type}) has {what}, which SDPA attention leaves out: "
+            'load it with attn_implementation="eager"'
+        )
 
 
 def _check_outputs(lm: LM) -> None:

@@ -19,6 +19,8 @@ from claimbench.subjects.lm import require_layers
 from claimbench.subjects.loading import live_model, load_model
 from claimbench.subjects.shipped import shipped_models
 
+from tiny_models import some_ids, tiny_model
+
 STORIES = shipped_models()["stories260K"]
 
 
@@ -451,6 +453,18 @@ def test_live_models_that_cannot_be_measured() -> None:
         config: Any = {"layers": 2}  # noqa: RUF012
 
     refused(UsageError, "is a Own: give a transformers causal language model", lambda: live_model(Own()))
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt_oss"])
+def test_a_model_that_was_forced_onto_sdpa_is_refused_where_sdpa_is_wrong(family: str) -> None:
+    model = tiny_model(family)
+    right = live_model(model).logits(some_ids())
+    model.config._attn_implementation = "sdpa"  # the library's own setter would refuse
+    if family == "gpt_oss":
+        with torch.no_grad():
+            wrong = model(torch.from_numpy(some_ids())).logits
+        assert float((wrong - right).abs().max()) > 1e-2
+    refused(LoadError, 'SDPA attention leaves out: load it with attn_implementation="eager"', lambda: live_model(model))
 
 
 def test_a_model_made_in_inference_mode_is_measured() -> None:
