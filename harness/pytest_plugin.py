@@ -69,7 +69,12 @@ def options_of(config: pytest.Config) -> Options:
 
     def asked(name: str) -> Any:
         given = config.getoption(f"claimbench_{name}")
-        return given if given not in (None, []) else config.getini(f"claimbench_{name}")
+        if given not in (None, []):
+            return given
+        found = config.getini(f"claimbench_{name}")
+        if found and name in ("report", "store") and config.inipath is not None:
+            return config.inipath.parent / found  # a path in a file is relative to that file
+        return found
 
     values = {name: asked(name) for _, name, _, _ in _OPTIONS}
     return checked(
@@ -184,6 +189,8 @@ _MARKS = {
 def pytest_configure(config: pytest.Config) -> None:
     for name, text in _MARKS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
+    if config.getoption("claimbench_plan") and hasattr(config.option, "dist"):
+        config.option.dist = "no"  # a plan is one table, made where the items are, without xdist's workers
     try:
         bench = config.stash[_KEY] = Bench(config)
     except ClaimbenchError as error:
@@ -293,12 +300,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(error)) from None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    if config.getoption("claimbench_plan") and getattr(config.option, "numprocesses", None):
-        config.option.numprocesses = 0  # a plan is one table, made where the items are
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     bench = session.config.stash[_KEY]
     bench.collected = {item.claim_item.id: item for item in session.items if isinstance(item, ClaimItem)}
@@ -307,7 +308,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report: pytest.TestReport = yield  # type: ignore[assignment, misc]
-    if not isinstance(item, ClaimItem) or call.when == "teardown":
+    if not isinstance(item, ClaimItem):
         return report  # type: ignore[return-value]
     if call.when != "call" or item.result is None:
         report.claimbench_unmeasured = True  # type: ignore[attr-defined]

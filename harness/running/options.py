@@ -54,6 +54,8 @@ def checked(
     except ValueError:
         raise UsageError(f"--seed {seed!r} is no whole number") from None
     check_device(device, dtype)
+    if any(not str(model).strip() for model in models):
+        raise UsageError("--model '' is empty: give the folder of a model or a name in the local hub cache")
     return Options(
         models=tuple(models),
         base_model=base_model,

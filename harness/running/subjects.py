@@ -98,8 +98,8 @@ class Subjects:
 
 def check_device(device: str, dtype: str) -> None:
     """Raise UsageError for a device or dtype that cannot be used here, before anything is measured."""
-    kind = device.partition(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
+    kind, colon, number = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdigit()):
         raise UsageError(f"unknown device {device!r}: use cpu, cuda, cuda:N or mps")
     if dtype not in ("float32", "bfloat16", "float16", "float64", "auto"):
         raise UsageError(f"unknown dtype {dtype!r}: use float32, bfloat16, float16, float64 or auto")
@@ -109,5 +109,7 @@ def check_device(device: str, dtype: str) -> None:
 
     if kind == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device {device!r} was asked for, and this torch sees no CUDA device: use --device cpu")
+    if kind == "cuda" and number and int(number) >= (count := torch.cuda.device_count()):
+        raise UsageError(f"device {device!r} was asked for, and this torch sees {count}: use a lower one, or --device cpu")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError(f"device {device!r} was asked for, and this torch sees no MPS device: use --device cpu")
