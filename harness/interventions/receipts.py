@@ -29,9 +29,9 @@ class Receipt:
     """What one intervention did in one call.
 
     fired: sequences times layers at which its sites were reached. wired: a NaN written there reaches the logits.
-    moved_activation, moved_logits: largest absolute change against the plain run, on the first few rows. neutral: no
-    movement is the truth (the replacement equals the original, nothing reads the head, or the change is below the
-    resolution of the numbers).
+    moved_activation, moved_logits: largest absolute change against the plain run, on the first few rows; of the logits,
+    by all interventions in force together. neutral: no movement is the truth (the replacement equals the original,
+    nothing reads the head, or the change is below the resolution of the numbers).
     """
 
     intervention: str
