@@ -1,0 +1,124 @@
+"""Ctrl-C and SIGKILL: what is measured stays measured, the report names the rest, and finishing gives the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lab import HEADER, STRICT, Lab, claim
+
+SLOW = "import time\ntime.sleep({})\nreturn level + 0.01 * rng.normal()"
+EVERY = claim("first", body=SLOW.format(0.012)) + claim(
+    "second", finding='"toy/other"', on='causal_lm(organism=["mixed", "absent"])', body=SLOW.format(0.012)
+)
+
+
+def test_ctrl_c_writes_the_report_and_names_what_is_missing(lab: Lab) -> None:
+    interrupting = "if lm.facts['seed'] == 3:\n    raise KeyboardInterrupt\nreturn level"
+    lab.claims(claim("first") + claim("second", body=interrupting, parameters="lm, level, rng") + claim("third"))
+    result = lab.run_apart("claims", "--report", "report")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    document = lab.results()
+    assert lab.verdicts() == {"first[strong]": "SUPPORTED"} and not document["complete"]
+    assert document["missing"] == ["claims/test_toy.py::second[strong]", "claims/test_toy.py::third[strong]"]
+    assert len(lab.entries()) == 7 + 3 + 1  # the first claim with its rerun, three seeds of the second and a rerun
+    result.stdout.fnmatch_lines(["*not measured: 2 items*"])
+
+
+@pytest.mark.parametrize("words", [["-n", "2"], []], ids=["two processes", "one process"])
+def test_a_real_ctrl_c_at_the_terminal(lab: Lab, words: list[str]) -> None:
+    """SIGINT to the whole group, as a terminal sends it, once the second claim has begun."""
+    waiting = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\nreturn level"
+    lab.claims(claim("first") + claim("second", body=waiting))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "claims", "--report", "report", *STRICT, *words],
+        cwd=lab.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while not ((lab.path / "begun").exists() and len(lab.entries()) >= 7):
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.3)  # a result of another process is on its way
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert "INTERNALERROR" not in output, output
+    document = lab.results()
+    assert lab.verdicts() == {"first[strong]": "SUPPORTED"}, output
+    assert document["missing"] == ["claims/test_toy.py::second[strong]"]
+
+
+def kill_at_random(command: list[str], lab: Lab, rng: random.Random, times: int, longest: float) -> int:
+    """Start a command and SIGKILL it, again and again; how often it was still running."""
+    killed = 0
+    for _ in range(times):
+        process = subprocess.Popen(command, cwd=lab.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = len(lab.entries())
+        while process.poll() is None and len(lab.entries()) == before:  # until it has begun to measure
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, longest))
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return killed
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_loses_and_changes_nothing(lab: Lab) -> None:
+    lab.claims(EVERY, header=HEADER)
+    undisturbed = lab.run("claims", "--with-controls", "--report", "whole", "--store", "whole-store")
+    assert undisturbed.ret == pytest.ExitCode.TESTS_FAILED  # "mixed" and "absent" do not support
+    command = [sys.executable, "-m", "pytest", "claims", "--with-controls", "-q", *STRICT]
+    assert kill_at_random(command, lab, random.Random(5), times=6, longest=0.25) >= 4
+    torn_or_whole(lab)
+    lab.run("claims", "--with-controls", "--report", "resumed")
+    assert told(lab, "resumed") == told(lab, "whole")
+    assert set(lab.entries()) == {p.name for p in (lab.path / "whole-store" / "entries").rglob("*.json")}
+
+
+@pytest.mark.slow
+def test_a_kill_of_the_command_leaves_no_process_behind(lab: Lab) -> None:
+    """The measuring processes of `claimbench measure` end with the one that started them."""
+    lab.claims(claim(body=SLOW.format(60).replace("import time", "import os, pathlib, time\n"
+               "pathlib.Path(f'worker-{os.getpid()}').touch()")))  # fmt: skip
+    command = [sys.executable, "-m", "claimbench", "measure", "claims", "--jobs", "2"]
+    process = subprocess.Popen(command, cwd=lab.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(list(lab.path.glob("worker-*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    workers = [int(path.name.partition("-")[2]) for path in lab.path.glob("worker-*")]
+    for _ in range(500):
+        if not any(running(pid) for pid in workers):
+            break
+        time.sleep(0.02)
+    assert not any(running(pid) for pid in workers)
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def torn_or_whole(lab: Lab) -> None:
+    """Every entry reads back; unfinished ones lie beside, under names that no key has."""
+    from claimbench.running.store import Store
+
+    store = Store(lab.path / ".claimbench" / "store")
+    names = [name for name in lab.entries() if not name.startswith(".")]
+    assert names and all(store.get(name.removesuffix(".json")) is not None for name in names)
+
+
+def told(lab: Lab, folder: str) -> dict[str, object]:
+    return {r["item"]: (r["verdict"], r["replicates"], r["reason"]) for r in lab.results(folder)["results"]}
