@@ -68,12 +68,17 @@ class Prompts:
     """Replicates are prompt batches on one model; the mean effect, clipped at ±bound, is judged after every one.
 
     `bounds` gives the half-width b for each effect that is not a rate (on its region's scale); deciding is allowed from
-    `least` replicates on and ends at `most`.
+    `least` replicates on and ends at `most`. `tuned_for` is the maximum the bets are made for (a claim's own, the same
+    in every profile, so that a cheaper profile decides as the whole one does up to there); any other value is valid
+    too, and costs some replicates. Where prompts come from templates, a template is the replicate: its batches are
+    averaged, `per_cluster` of them each (see `by_cluster`).
     """
 
     bounds: Mapping[str, float] = field(default_factory=dict)
     most: int = 200
     least: int = 2
+    tuned_for: int = 200
+    per_cluster: int = 1
 
     def __post_init__(self) -> None:
         for name, bound in self.bounds.items():
@@ -81,6 +86,15 @@ class Prompts:
                 raise DeclarationError(f"the clip bound of effect {name!r} must be a positive number, found {bound!r}")
         if not 1 <= self.least <= self.most:
             raise DeclarationError(f"prompts need 1 <= least <= most, found least {self.least}, most {self.most}")
+        if self.tuned_for < 1 or self.per_cluster < 1:
+            raise DeclarationError(
+                f"prompts need tuned_for and per_cluster of at least 1, found {self.tuned_for} and {self.per_cluster}"
+            )
+
+    @property
+    def planned(self) -> float:
+        """The size of the fixed design that the bets are tuned to: the maximum is one and a half times as large."""
+        return self.tuned_for / 1.5
 
     def range_of(self, name: str, region: Region) -> tuple[float, float]:
         """The interval an effect is clipped to, on the region's scale; every edge must lie inside it."""

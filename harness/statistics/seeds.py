@@ -10,7 +10,7 @@ import numpy as np
 
 from ..region import Region
 from ..verdict import Verdict
-from . import order_statistics, rates
+from . import order_statistics, p_values, rates
 from .betting import Array
 from .designs import FEWEST_SEEDS, LEVEL, Seeds
 from .means import t_interval
@@ -32,13 +32,17 @@ def judge_seeds(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: 
     for look in looks:
         effects = _summaries(ends, regions, design, look)
         if all(e.region.contains(e.low, e.high) for e in effects):
-            return Judgement(Verdict.SUPPORTED, _reason(effects, ends, look), effects, look, decided=True)
+            p_value = p_values.of_support(ends, regions, design, look)
+            return Judgement(
+                Verdict.SUPPORTED, _reason(effects, ends, look), effects, look, decided=True, p_value=p_value
+            )
         against = [e.name for e in effects if _refutes(e, *ends[e.name], look, design, len(effects))]
         if against:
             reason = _reason(effects, ends, look)
             if len(effects) > 1:
                 reason = f"{' and '.join(against)} outside, also at the level for {len(effects)} effects; {reason}"
-            return Judgement(Verdict.REFUTED, reason, effects, look, decided=True)
+            p_value = p_values.of_refutation(ends, regions, design, look)
+            return Judgement(Verdict.REFUTED, reason, effects, look, decided=True, p_value=p_value)
     return _undecided(effects, ends, design, looks[-1], have)
 
 
@@ -48,7 +52,7 @@ def _undecided(effects: tuple[EffectSummary, ...], ends: Ends, design: Seeds, lo
     found = {e.name: _detectable(e, look, design.error_at(look)) for e in effects}
     detectable = {name: distance for name, distance in found.items() if distance is not None}
     reason = f"{_reason(effects, ends, look)}; {ending}"
-    return Judgement(Verdict.INCONCLUSIVE, reason, effects, look, needed is None, detectable or None, needed)
+    return Judgement(Verdict.INCONCLUSIVE, reason, effects, look, needed is None, detectable or None, needed, 1.0)
 
 
 def _too_few(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: int) -> Judgement:
@@ -61,7 +65,7 @@ def _too_few(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: int
         ending = f"fewer than {count(first, 'seed')} never decide, {count(first - have, 'more seed')} needed"
     reason = f"{_reason(effects, ends, have) if have else 'nothing measured'}; {ending}"
     decided, needed = have >= design.most, None if first is None else first - have
-    return Judgement(Verdict.INCONCLUSIVE, reason, effects, have, decided, None, needed)
+    return Judgement(Verdict.INCONCLUSIVE, reason, effects, have, decided, None, needed, 1.0)
 
 
 def _summaries(ends: Ends, regions: Mapping[str, Region], design: Seeds, n: int) -> tuple[EffectSummary, ...]:

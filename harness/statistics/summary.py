@@ -55,6 +55,9 @@ class Judgement:
     `detectable` gives for each effect the smallest distance from the edge that this n and spread would have decided
     (effects for which none would are absent; None when no effect has one), and `needed` how many more replicates may
     decide (None when the schedule is exhausted).
+
+    For a suite of claims (see `multiplicity`): `p_value` of seeds, two-sided, of the verdict reached (1 when
+    undecided), or `e_value` of prompts, of which 20 is as strong as a p-value of 0.05.
     """
 
     verdict: Verdict
@@ -64,3 +67,5 @@ class Judgement:
     decided: bool
     detectable: dict[str, float] | None = None
     needed: int | None = None
+    p_value: float | None = None
+    e_value: float | None = None

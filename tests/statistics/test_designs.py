@@ -50,3 +50,10 @@ def test_a_clip_bound_is_needed_and_lies_beyond_the_region():
 def test_least_and_most_are_in_order(least, most):
     with pytest.raises(DeclarationError, match="least"):
         Prompts(most=most, least=least)
+
+
+def test_what_bets_are_tuned_for_and_the_size_of_clusters_are_counts():
+    assert Prompts(tuned_for=60).planned == 40
+    for wrong in ({"tuned_for": 0}, {"per_cluster": 0}):
+        with pytest.raises(DeclarationError, match="at least 1"):
+            Prompts(**wrong)
