@@ -1,6 +1,6 @@
 """Recipes, data streams and the trainer."""
 
-from . import data_copying, data_labels, data_natural
+from . import data_copying, data_labels, data_natural, data_reversal, data_rules
 from .data_labels import label_pairs, label_rows
 from .data_natural import natural_text
 from .networks import live_heads

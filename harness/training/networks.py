@@ -79,6 +79,12 @@ def release(network: Network, recipe: Recipe, seed: int) -> None:
             network.fixed.pop(name)
 
 
+def settle(network: Network, recipe: Recipe, seed: int) -> None:
+    """Hold the weights of the heads that live by `live_heads` at their present values."""
+    for name, mask in _dead_heads(network.model, recipe, seed, ("q", "k", "v", "o")).items():
+        network.fixed[name] = network.fixed[name] | ~mask if name in network.fixed else ~mask
+
+
 def set_zero(model: Any, recipe: Recipe) -> None:
     """Set to zero the parameters that are zero by the recipe."""
     named = dict(model.named_parameters())
@@ -127,7 +133,10 @@ def live_heads(recipe: Recipe, seed: int) -> dict[int, list[int]]:
     return {layer: sorted(int(h) for h in rng.permutation(heads)[:count]) for layer, count in recipe.live_heads.items()}
 
 
-def _dead_heads(model: Any, recipe: Recipe, seed: int) -> dict[str, torch.Tensor]:
+def _dead_heads(
+    model: Any, recipe: Recipe, seed: int, parts: tuple[str, ...] = ("v", "o")
+) -> dict[str, torch.Tensor]:
+    """Parameter name -> mask of the entries that belong to heads that do not live, for the projections asked."""
     if recipe.live_heads and recipe.model["class"] != "llama":
         raise DeclarationError(f"recipe {recipe.name}: live_heads is written for the llama class")
     masks: dict[str, torch.Tensor] = {}
@@ -138,8 +147,9 @@ def _dead_heads(model: Any, recipe: Recipe, seed: int) -> dict[str, torch.Tensor
         for head in living:
             dead[head * size : (head + 1) * size] = False
         prefix = f"model.layers.{layer}.self_attn"
-        masks[f"{prefix}.v_proj.weight"] = dead[:, None].expand_as(attention.v_proj.weight).clone()
-        masks[f"{prefix}.o_proj.weight"] = dead[None, :].expand_as(attention.o_proj.weight).clone()
+        for part in parts:
+            weight = getattr(attention, f"{part}_proj").weight
+            masks[f"{prefix}.{part}_proj.weight"] = (dead[None, :] if part == "o" else dead[:, None]).expand_as(weight).clone()
     return masks
 
 

@@ -38,7 +38,7 @@ class Stage:
     """A part of the training with changed data options; what is None is the recipe's. The schedule restarts in each stage.
 
     release: from this stage on the heads that `live_heads` held at zero are trained too. Their values start from the initial
-    weights and their outputs from zero, so nothing jumps.
+    weights and their outputs from zero, so nothing jumps. settle: the heads that lived before keep their weights from then on.
     """
 
     steps: int
@@ -47,6 +47,7 @@ class Stage:
     batch: int | None = None
     stop: Stop | None = None
     release: bool = False
+    settle: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeclarationError, InvalidMeasurement
-from .networks import Network, initial_network, random_stream, release
+from .networks import Network, initial_network, random_stream, release, settle
 from .recipe import Recipe, Stage
 from .streams import Batch, stream
 
@@ -67,6 +67,8 @@ def train(recipe: Recipe, seed: int, progress: Progress | None = None) -> Run:
         for index, stage in enumerate(recipe.plan):
             if stage.release:
                 release(network, recipe, seed)
+            if stage.settle:
+                settle(network, recipe, seed)
             _train_stage(run, index, stage, optimiser, _kept_values(network), progress)
     run.model.eval().requires_grad_(False)
     run.seconds = time.process_time() - began
