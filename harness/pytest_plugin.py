@@ -5,6 +5,7 @@ Registered as a `pytest11` entry point under this module's own name, so an in-re
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
 import shlex
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--with-controls", action="store_true", dest="claimbench_with_controls", help="also run every control of a claim"
     )
     parser.addini("claimbench_with_controls", "also run every control of a claim", type="bool", default=False)
+    group.addoption("--default-claims", dest="claimbench_default_claims", metavar="PATH", help=argparse.SUPPRESS)
     group.addoption(
         "--judge-only",
         action="store_true",
@@ -62,6 +64,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="claimbench_plan",
         help="show runs, forward passes, time and memory, and what is reused; measure nothing",
     )
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Where no file is named, `claimbench run` names the claims; pytest knows best which of its words are files."""
+    asked = early_config.known_args_namespace
+    if asked.claimbench_default_claims and not asked.file_or_dir:
+        args.append(asked.claimbench_default_claims)
+        asked.file_or_dir = [asked.claimbench_default_claims]
 
 
 def options_of(config: pytest.Config) -> Options:
@@ -400,12 +410,13 @@ def _document(config: pytest.Config) -> dict[str, Any]:
         paper = card_beside(Path(claim.file))
         if paper is not None:
             papers[paper.slug] = paper
+    words = [str(word) for word in config.invocation_params.args if not str(word).startswith("--default-claims")]
     return document(
         list(bench.received),
         claims=claims,
         papers=papers.values(),
         options=bench.options,
-        command=shlex.join(["pytest", *(str(a) for a in config.invocation_params.args)]),
+        command=shlex.join(["pytest", *words]),
         missing=bench.missing(),
     )
 

@@ -1,4 +1,4 @@
-"""`claimbench measure` and `claimbench run`: collect with pytest, measure in parallel, then let pytest judge and report."""
+"""`claimbench measure` and `claimbench run`: collect with pytest, measure in parallel, let pytest judge and report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from typing import Any
 
 from ..errors import UsageError
 
-_LOOKS_ONLY = ("--collect-only", "--co", "--plan", "--help", "-h", "--version")
+#: With these nothing is to be measured.
+_LOOKS_ONLY = ("--collect-only", "--co", "--plan", "--judge-only", "--help", "-h", "--version", "--markers", "--fixtures")
+#: Options with a value that concern the run which follows, not the collecting before it.
+_LATER = ("--junitxml", "--junit-xml", "-n", "--numprocesses", "--maxprocesses", "--dist", "--tx")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Measure with several processes, then run pytest on the same arguments, which only judges. Pytest's exit code."""
-    jobs, words = split_jobs(arguments)
-    words = with_default_claims(words)
+    _, words = split_jobs(arguments)
+    words = [*words, f"--default-claims={default_claims()}"]
     interrupted = False
     if not any(word in _LOOKS_ONLY for word in words):
         try:
@@ -39,10 +42,10 @@ def measure(arguments: Sequence[str]) -> int:
 
     jobs, words = split_jobs(arguments)
     catcher = _Catcher()
-    words = with_default_claims(words)
+    words = [*_without_later(words), f"--default-claims={default_claims()}", "--collect-only", "-q", "--assert=plain"]
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet):
-        code = int(pytest.main([*_without_reports(words), "--collect-only", "-q", "-p", "no:cacheprovider", "--assert=plain"], plugins=[catcher]))
+        code = int(pytest.main(words, plugins=[catcher]))
     if code not in (0, 5):
         print(quiet.getvalue(), end="", file=sys.stderr)
         return code
@@ -80,25 +83,22 @@ def split_jobs(arguments: Sequence[str]) -> tuple[int | None, list[str]]:
     return None, words
 
 
-def with_default_claims(words: Sequence[str]) -> list[str]:
-    """The arguments, with the claims in front when they name no file: those of this folder, else the shipped ones."""
-    if any(Path(word.partition("::")[0]).exists() for word in words if not word.startswith("-")):
-        return list(words)
+def default_claims() -> Path:
+    """What is run when no file is named: the claims of this folder, else the shipped ones."""
     from .collecting import claims_root
 
-    return [str(Path("claims") if Path("claims").is_dir() else claims_root()), *words]
+    return Path("claims") if Path("claims").is_dir() else claims_root()
 
 
-def _without_reports(words: Sequence[str]) -> list[str]:
-    """Collecting must not write the reports of the run that follows."""
+def _without_later(words: Sequence[str]) -> list[str]:
     kept: list[str] = []
     skip = False
     for word in words:
         if skip:
             skip = False
-        elif word in ("--report", "--junitxml", "-n"):
+        elif word in _LATER:
             skip = True
-        elif not word.startswith(("--report=", "--junitxml=", "-n")):
+        elif not word.startswith((*(f"{name}=" for name in _LATER if name.startswith("--")), "-n")):
             kept.append(word)
     return kept
 

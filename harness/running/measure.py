@@ -62,9 +62,9 @@ def parts_of(item: Item, index: int) -> Iterator[Part]:
 def _stops(name: str, body: Mapping[str, Any]) -> bool:
     """Whether a part's problem is the whole replicate's."""
     problem = body.get("problem")
-    if not problem:
+    if not problem or name.startswith("shows:"):
         return False
-    return problem["verdict"] != "NOT_APPLICABLE" or not name.startswith(("variant:", "shows:"))
+    return problem["verdict"] != "NOT_APPLICABLE" or not name.startswith("variant:")
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Replicate:
     def fatal(self) -> dict[str, Any] | None:
         """The first part that ended in an error, an untrusted measurement or NOT_APPLICABLE.
 
-        What does not apply to a variant or to a picture says nothing of the claim itself.
+        What does not apply to a variant says nothing of the claim itself, nor does anything that befalls a picture.
         """
         return next((body for name, body in self.parts.items() if _stops(name, body)), None)
 
@@ -105,11 +105,15 @@ class Measurer:
         """Replicate `index` of an item: from the store, and measured where it is missing.
 
         With `measure=False`, None when any part is missing. A failed precondition ends the replicate: its effect is
-        still measured on a family (all seeds are shown), and not on one given model.
+        still measured on a family (all seeds are shown), and not on one given model. Pictures are for the reader, most of
+        all where the claim itself does not apply.
         """
         found: dict[str, dict[str, Any]] = {}
         shared: dict[Any, Any] = {}
+        ended = False
         for part in parts_of(item, index):
+            if ended and part.kind != "shows":
+                continue
             key = key_of(self._key(item, part, index))
             body = self.store.get(key)
             if body is None:
@@ -121,8 +125,11 @@ class Measurer:
                         body = self._measure(item, part, index, shared)
                         self.store.put(key, body)
             found[f"{part.kind}:{part.name}"] = body
-            if _stops(f"{part.kind}:{part.name}", body) or (not item.subject.seeded and body.get("passed") is False):
-                break
+            if _stops(f"{part.kind}:{part.name}", body):
+                ended = True
+                if body["problem"]["verdict"] != "NOT_APPLICABLE":
+                    break
+            ended = ended or (not item.subject.seeded and body.get("passed") is False)
         return Replicate(index, found)
 
     def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
@@ -207,6 +214,9 @@ class Measurer:
             body["problem"] = {"verdict": "ERROR", "reason": str(error)}
         except (Exception, SystemExit) as error:
             body["problem"] = {"verdict": "ERROR", "reason": _where(error), "traceback": traceback.format_exc(limit=-6)}
+        if part.kind == "shows" and body["problem"]:
+            title = next(s.title for s in item.claim.shows if s.name == part.name)
+            observe.text(title, f"Not shown: {body['problem']['reason']}")
         body["observations"] = observe.found
         body["receipts"] = lm.recorder.summary()["receipts"] if lm else []
         body["forward_passes"] = lm.recorder.forward_passes if lm else 0
