@@ -187,6 +187,7 @@ class Measurer:
         try:
             if not item.subject.seeded and not item.claim.on.model and item.control is None:
                 raise NotApplicable(item.claim.on.why_no_model)
+            _use_threads(item.subject)
             lm = self.subjects.get(item.subject, index)
             if lm is not None:
                 lm.recorder.reset()
@@ -286,6 +287,17 @@ def differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
             if one is not None and not math.isclose(one, other, rel_tol=PURITY, abs_tol=PURITY):
                 return name
     return None
+
+
+def _use_threads(subject: Subject) -> None:
+    """One thread for small networks, on which a second only waits; as many as torch likes for a given model."""
+    import torch
+
+    _THREADS.setdefault("given", torch.get_num_threads())
+    torch.set_num_threads(1 if subject.seeded else _THREADS["given"])
+
+
+_THREADS: dict[str, int] = {}
 
 
 def peak_memory_mb() -> float:
