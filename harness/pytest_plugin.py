@@ -18,7 +18,7 @@ import pytest
 
 from .claim import Claim
 from .errors import ClaimbenchError, LoadError, StoreError
-from .running.options import DEFAULT_FAIL_ON, Options, checked
+from .running.options import DEFAULT_FAIL_ON, Options, check_models, checked
 
 _OPTIONS = (
     ("--base-model", "base_model", "PATH", "the model that --model was derived from, for claims about pairs"),
@@ -352,13 +352,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if session.config.option.collectonly or session.config.getoption("claimbench_plan"):
         return
     bench = session.config.stash[_KEY]
-    given = [*bench.options.models, *([bench.options.base_model] if bench.options.base_model else [])]
-    if given and not hasattr(session.config, "workerinput"):
-        from .subjects.files import check_path
-
+    if not hasattr(session.config, "workerinput"):
         try:
-            for path in given:
-                check_path(path)
+            check_models(bench.options)
         except ClaimbenchError as error:
             raise pytest.UsageError(str(error)) from None
 

@@ -115,6 +115,8 @@ def claims_in(module: ModuleType) -> list[Claim]:
 
 def claim_files(folder: Path) -> list[Path]:
     """Claim files in or below a folder, or the file itself."""
+    if not folder.exists():
+        raise UsageError(f"{folder}: no such file or folder of claims")
     return [folder] if folder.is_file() else sorted(folder.rglob("test_*.py"))
 
 

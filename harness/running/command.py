@@ -53,8 +53,10 @@ def measure(arguments: Sequence[str]) -> int:
         print("no claims selected")
         return 5
     from .executor import measure as execute
+    from .options import check_models
     from .session import Session
 
+    check_models(catcher.options)
     session = Session(catcher.options)
     if jobs is None:  # a given model would be held once by every process
         jobs = 1 if catcher.options.models else 2

@@ -70,6 +70,16 @@ def checked(
     )
 
 
+def check_models(options: Options) -> None:
+    """Raise UsageError or LoadError for a model that cannot be loaded, before anything is spent; loads nothing."""
+    given = [*options.models, *([options.base_model] if options.base_model else [])]
+    if given:
+        from ..subjects.files import check_path
+
+        for path in given:
+            check_path(path)
+
+
 def _fail_on(text: str) -> frozenset[str]:
     names = frozenset(part.strip() for part in text.split(",") if part.strip())
     for name in sorted(names):
