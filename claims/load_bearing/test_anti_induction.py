@@ -11,13 +11,13 @@ BATCH = 24
 
 
 @step
-def reversed_prompts(lm, rng, lengths=(8, 24), prefix=(0, 8)):
+def reversed_prompts(lm, rng, lengths=(20, 50), prefix=(0, 8)):
     """Sequences [BOS, prefix, R, separator, R backwards], each beside its shuffled twin."""
     return reversed_copies(lm, rng, n=BATCH, lengths=lengths, prefix=prefix)
 
 
 @step
-def forward_prompts(lm, rng, lengths=(8, 24), prefix=(0, 8)):
+def forward_prompts(lm, rng, lengths=(20, 50), prefix=(0, 8)):
     """Sequences [BOS, prefix, R, R]."""
     return repeats(lm, rng, n=BATCH, lengths=lengths, prefix=prefix)
 
