@@ -30,7 +30,8 @@ else:
 
 #: Logits of one batch, and patterns of one layer, may take this many bytes; more rows are split.
 LOGIT_BYTES = 256 * 2**20
-MOST_ROWS = 64
+#: Beyond this many tokens a pass only takes more memory and is no faster.
+MOST_TOKENS = 8192
 #: Attention rows must sum to one within this, by dtype.
 ROW_SUM = {"float32": 1e-4, "float64": 1e-4}  # eager functions take the softmax in float32
 
@@ -46,7 +47,7 @@ class LM:
         digest: identity of configuration, weights and tokens; computed when not given.
         evidence: the level that verdicts on it rest on.
         facts: what the subject's family says of it.
-        batch_size: most rows in one pass; by default as many as `LOGIT_BYTES` of logits allow, at most `MOST_ROWS`.
+        batch_size: most rows in one pass; by default as many as `LOGIT_BYTES` of logits allow, and about `MOST_TOKENS`.
     """
 
     def __init__(
@@ -271,7 +272,7 @@ class LM:
     def _slices(self, ids: torch.Tensor, numbers: int = 0) -> Iterator[slice]:
         """Batches of rows, each of which takes `numbers` and its logits at four bytes a number."""
         n, t = ids.shape
-        fits = max(1, min(MOST_ROWS, LOGIT_BYTES // (4 * max(numbers, t * self.vocab))))
+        fits = max(1, min(MOST_TOKENS // t, LOGIT_BYTES // (4 * max(numbers, t * self.vocab))))
         size = min(self.batch_size or fits, fits)
         for begin in range(0, n, size):
             yield slice(begin, min(n, begin + size))
