@@ -1,10 +1,12 @@
 """Judgement: from replicates to a verdict with an interval, a reason and what would have been needed."""
 
 from .clusters import by_cluster
+from .correlation import judge_correlation
 from .designs import Design, Prompts, Seeds, next_look
 from .judge import judge
 from .multiplicity import Adjusted, adjust
 from .summary import EffectSummary, Judgement
+from .times import RestrictedMean, log_rank, restricted_mean
 from .variants import agrees
 
 __all__ = [
@@ -13,10 +15,14 @@ __all__ = [
     "EffectSummary",
     "Judgement",
     "Prompts",
+    "RestrictedMean",
     "Seeds",
     "adjust",
     "agrees",
     "by_cluster",
     "judge",
+    "judge_correlation",
+    "log_rank",
     "next_look",
+    "restricted_mean",
 ]
