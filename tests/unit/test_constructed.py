@@ -171,7 +171,7 @@ def test_bystanders_act_but_change_little(name: str) -> None:
 
 def test_every_constructed_family_is_covered_here_and_ships_eleven_seeds() -> None:
     assert {name for name in families() if name.startswith("constructed-")} == set(NAMES)
-    assert all(family(name).seeds == 11 and family(name).evidence == "organism" for name in NAMES)
+    assert all(family(name).seeds == 11 and family(name).evidence == "instrument" for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
