@@ -73,7 +73,7 @@ def _reached(found: FunctionType | type, tree: ast.AST) -> Iterable[Any]:
         for name in parameters(found):
             injected = step_named(found, name)
             if injected is not None:
-                yield injected.function
+                yield from _things(name, injected)
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for name in sorted(names & known.keys()):
         value = known[name]
@@ -107,8 +107,9 @@ def _things(name: str, value: Any) -> Iterable[Any]:
     """Functions, classes and constants in a value; containers are looked into, since tables of functions are common."""
     value = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
     if isinstance(value, Step):
-        yield value.function
+        yield from _things(name, value.function)
     elif isinstance(value, FunctionType | type):
+        yield _Constant(name, value.__qualname__)  # which of the things reached this name means
         yield value
     elif isinstance(value, ModuleType):  # reached as a part of its package: all that it defines
         yield from (v for v in vars(value).values() if getattr(v, "__module__", "") == value.__name__)
