@@ -52,7 +52,8 @@ def judge_correlation(
     tau, error, freedom = _jackknife(one, other) if spread else (0.0, math.inf, 1)
     margin = error * float(special.stdtrit(freedom, 0.5 + LEVEL / 2))
     near, far = _centres(tau, have) if spread else (0.0, 0.0)
-    low, high = math.tanh(min(near, far) - margin), math.tanh(max(near, far) + margin)
+    low = -1.0 if tau == -1 else math.tanh(min(near, far) - margin)
+    high = 1.0 if tau == 1 else math.tanh(max(near, far) + margin)
     effect = EffectSummary(
         name, tau if spread else None, low, high, LEVEL, region.unit, region, "jackknife of Kendall's tau, t interval"
     )
