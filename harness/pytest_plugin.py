@@ -5,9 +5,6 @@ Registered as a `pytest11` entry point under this module's own name, so an in-re
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -18,52 +15,15 @@ import pytest
 
 from .claim import Claim
 from .errors import ClaimbenchError, LoadError, StoreError
-from .running.options import DEFAULT_FAIL_ON, Options, check_models, checked
+from .running.bench import Bench
+from .running.options import check_models
+from .running.pytest_options import MARKS, add_options
 
-_OPTIONS = (
-    ("--base-model", "base_model", "PATH", "the model that --model was derived from, for claims about pairs"),
-    ("--report", "report", "DIR", "write report.html, results.json and summary.md there"),
-    ("--store", "store", "PATH", "where measurements are kept (default: $CLAIMBENCH_STORE or .claimbench/store)"),
-    ("--profile", "profile", "NAME", "how much is spent: smoke, standard or full (default: standard)"),
-    ("--seed", "seed", "N", "root of all random streams; draws which seed is retrained (default: 0)"),
-    ("--device", "device", "NAME", "cpu, cuda, cuda:N or mps (default: cpu)"),
-    ("--dtype", "dtype", "NAME", "float32, bfloat16, float16, float64 or auto (default: float32)"),
-    ("--fail-on", "fail_on", "LIST", f"verdicts that fail the run (default: {DEFAULT_FAIL_ON})"),
-)
-_KEY = pytest.StashKey["Bench"]()
+_KEY = pytest.StashKey[Bench]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("claimbench", "claimbench: findings as executable claims")
-    group.addoption(
-        "--model",
-        action="append",
-        dest="claimbench_model",
-        metavar="PATH_OR_NAME",
-        help="run the claims on this Hugging Face causal language model in place of the shipped subjects; repeatable",
-    )
-    for flag, name, metavar, text in _OPTIONS:
-        group.addoption(flag, dest=f"claimbench_{name}", metavar=metavar, default=None, help=text)
-        parser.addini(f"claimbench_{name}", text, default=None)
-    parser.addini("claimbench_model", "models to run the claims on, one a line", type="linelist", default=[])
-    parser.addini("claimbench_organisms", "folders of organism files", type="paths", default=[])
-    group.addoption(
-        "--with-controls", action="store_true", dest="claimbench_with_controls", help="also run every control of a claim"
-    )
-    parser.addini("claimbench_with_controls", "also run every control of a claim", type="bool", default=False)
-    group.addoption("--default-claims", dest="claimbench_default_claims", metavar="PATH", help=argparse.SUPPRESS)
-    group.addoption(
-        "--judge-only",
-        action="store_true",
-        dest="claimbench_judge_only",
-        help="measure nothing: judge what the store holds and name what is missing",
-    )
-    group.addoption(
-        "--plan",
-        action="store_true",
-        dest="claimbench_plan",
-        help="show runs, forward passes, time and memory, and what is reused; measure nothing",
-    )
+    add_options(parser)
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
@@ -74,130 +34,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         asked.file_or_dir = [asked.claimbench_default_claims]
 
 
-def options_of(config: pytest.Config) -> Options:
-    """Checked options from the command line, else from the ini file."""
-
-    def asked(name: str) -> Any:
-        given = config.getoption(f"claimbench_{name}")
-        if given not in (None, []):
-            return given
-        found = config.getini(f"claimbench_{name}")
-        if found and name in ("report", "store") and config.inipath is not None:
-            return config.inipath.parent / found  # a path in a file is relative to that file
-        return found
-
-    values = {name: asked(name) for _, name, _, _ in _OPTIONS}
-    return checked(
-        models=asked("model") or (),
-        with_controls=bool(config.getoption("claimbench_with_controls") or config.getini("claimbench_with_controls")),
-        **{name: value for name, value in values.items() if value not in (None, "")},
-    )
-
-
-class Bench:
-    """What the plugin keeps for one pytest session."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.options = options_of(config)
-        self.received: list[dict[str, Any]] = []
-        self.collected: dict[str, ClaimItem] = {}
-        self.announced: list[str] = []
-        self.finished: set[str] = set()
-        self.claims: dict[str, Claim] = {}
-        self.written: dict[str, Path] = {}
-        self.trouble = ""
-        self.summing_up = False
-        self._session: Any = None
-        self._models: Any = None
-        self._organisms_loaded = False
-
-    @property
-    def session(self) -> Any:
-        """The measuring session, opened when the first item runs."""
-        if self._session is None:
-            from .running.session import Session
-
-            self._session = Session(self.options)
-            self._session.store.say = self.say
-        return self._session
-
-    def say(self, text: str) -> None:
-        """Show a line at once, past pytest's capturing."""
-        manager = self.config.pluginmanager.getplugin("capturemanager")
-        with manager.global_and_fixture_disabled() if manager else contextlib.nullcontext():
-            print(f"\n{text}", file=sys.stderr, flush=True)
-
-    @property
-    def models(self) -> list[Any]:
-        """Subjects named by --model."""
-        if self._models is None:
-            from .running.item import model_subject
-
-            self._models = []
-            for path in self.options.models:
-                self._models.append(model_subject(path, [subject.name for subject in self._models]))
-        return list(self._models)
-
-    def load_organisms(self) -> None:
-        """Register the shipped organisms and those of the user's own folders."""
-        if self._organisms_loaded:
-            return
-        self._organisms_loaded = True
-        from .running.collecting import load_all_organisms
-
-        load_all_organisms(self.organism_folders(), Path(self.config.rootpath))
-
-    def organism_folders(self) -> list[Path]:
-        """Folders of the ini file, and those of where pytest was called, which need not be its root."""
-        from .running.collecting import OWN_ORGANISMS
-
-        here = Path(self.config.invocation_params.dir)
-        return [*map(Path, self.config.getini("claimbench_organisms")), *(here / name for name in OWN_ORGANISMS)]
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the result out of a report; with xdist the controller receives those of its workers here."""
-        result = getattr(report, "claimbench", None)
-        if result is not None:
-            self.received.append(result)
-        elif not getattr(report, "claimbench_unmeasured", False):
-            self.finished.add(_plain_id(report.nodeid))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
-        """Under xdist only the workers collect; their node ids tell what may be missing in the end."""
-        self.announced = [_plain_id(name) for name in ids]
-
-    def missing(self) -> list[str]:
-        """Ids of items that were collected and have no result."""
-        done = {result["item"] for result in self.received} | self.finished
-        return [name for name in self.collected or self.announced if name not in done]
-
-
 def bench_of(config: pytest.Config) -> Bench:
     """What the plugin keeps for a session."""
     return config.stash[_KEY]
 
 
-def _plain_id(nodeid: str) -> str:
-    """A node id without the group that xdist's `--dist loadgroup` appends."""
-    return re.sub(r"\]@[^\]]*$", "]", nodeid)
-
-
-#: Marks that items carry, for `-m`: what they run on, and which of them are controls.
-_MARKS = {
-    "organism": "runs on a family of small networks",
-    "model": "runs on one given model",
-    "control": "a control of a claim, of any kind",
-    "positive": "a control that must come out SUPPORTED",
-    "negative": "a control that must come out REFUTED",
-    "guard": "a control that must come out NOT_APPLICABLE",
-    "xdist_group": "items of one subject stay on one worker under --dist loadgroup",
-}
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    for name, text in _MARKS.items():
+    for name, text in MARKS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
     if config.getoption("claimbench_plan") and hasattr(config.option, "dist"):
         config.option.dist = "no"  # a plan is one table, made where the items are, without xdist's workers
@@ -228,7 +71,9 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Cl
         raise collector.CollectError(str(error)) from None
     bench.claims[identity] = obj
     return [
-        ClaimItem.from_parent(collector, name=f"{name}[{item.label}]", nodeid=f"{collector.nodeid}::{name}[{item.label}]", item=item)
+        ClaimItem.from_parent(
+            collector, name=f"{name}[{item.label}]", nodeid=f"{collector.nodeid}::{name}[{item.label}]", item=item
+        )
         for item in items
     ]
 
@@ -289,7 +134,7 @@ class ClaimItem(pytest.Item):
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
     """A mistake in a declaration is one line with its place, not a traceback."""
-    report: pytest.CollectReport = yield  # type: ignore[assignment, misc]
+    report: pytest.CollectReport = yield  # type: ignore[assignment]
     call = getattr(report, "call", None)
     error = call.excinfo.value if call is not None and call.excinfo is not None else None
     if isinstance(error, ClaimbenchError) and report.outcome == "failed":
@@ -317,7 +162,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield  # type: ignore[assignment, misc]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     if not isinstance(item, ClaimItem):
         return report  # type: ignore[return-value]
     if call.when != "call" or item.result is None:
@@ -370,8 +215,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         text = plan_table([item.claim_item for item in bench.collected.values()], bench.session)
     except ClaimbenchError as error:
         raise pytest.UsageError(str(error)) from None
-    reporter.ensure_newline()
-    reporter.write_line(text)
+    if reporter is not None:
+        reporter.ensure_newline()
+        reporter.write_line(text)
     return True
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ def folder_of(claim: Claim) -> Path:
     return Path(claim.file).parent
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(path: Path, stamp: float) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())

@@ -6,7 +6,7 @@ import difflib
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
@@ -27,7 +27,7 @@ class Options:
     base_model: str | None = None
     report: Path | None = None
     store: Path = Path(DEFAULT_STORE)
-    profile: Profile = profile_named("standard")
+    profile: Profile = field(default_factory=lambda: profile_named("standard"))
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
