@@ -110,7 +110,14 @@ class Requirement:
 
     @property
     def need(self) -> str:
-        return f"{self.name} at least {self.minimum:g} {self.unit}".rstrip()
+        """What is needed, for a reader."""
+        least = f"at least {self.minimum:g}"
+        return f"{self.name} ({least})" if self.count else f"{self.name} {least} {self.unit}".rstrip()
+
+    @property
+    def fixed(self) -> str:
+        """What the lock covers; does not depend on how it is worded."""
+        return f"{self.step.name.replace('_', ' ') if self.count else self.name} at least {self.minimum:g} {self.unit}".rstrip()
 
 
 def at_least(minimum: float, unit: str, step: Step | Callable[..., Any], name: str | None = None) -> Requirement:
@@ -119,6 +126,6 @@ def at_least(minimum: float, unit: str, step: Step | Callable[..., Any], name: s
     return Requirement(name or found.name.replace("_", " "), found, float(minimum), unit)
 
 
-def at_least_one(step: Step) -> Requirement:
+def at_least_one(step: Step, name: str | None = None) -> Requirement:
     """Require that a step yields at least one thing, e.g. one head above its null."""
-    return Requirement(step.name.replace("_", " "), step, 1.0, "found", count=True)
+    return Requirement(name or step.name.replace("_", " "), step, 1.0, "found", count=True)

@@ -112,7 +112,7 @@ def examples(lm, rng, source="probe"):
 @claim(
     "attn-sae/prefix-corruption-selective",
     on=causal_lm(organism="order-2"),
-    requires=[at_least_one(induction_heads), at_least_one(splits)],
+    requires=[at_least_one(induction_heads), at_least_one(splits, name="long-prefix heads")],
     holds={
         "long head, after/before": below(0.3, unit="share"),
         "short head, after/before": above(0.6, unit="share"),

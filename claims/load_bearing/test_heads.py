@@ -100,7 +100,7 @@ def per_head(lm, scores, above_null, prompts, observe):
 @claim(
     "load-bearing/top-heads-beat-random",
     on=causal_lm(organism=["copying"]),
-    requires=[at_least(0.5, "nat", gain, name="order gain"), at_least_one(above_null)],
+    requires=[at_least(0.5, "nat", gain, name="order gain"), at_least_one(above_null, name="heads above null")],
     holds=above(0.10, unit="share of gain"),
     why="the paper gives a direction; a tenth of the in-context gain is our smallest effect of interest",
     documented="removing the top 2 % of heads (at least one a layer) by induction score lowers in-context performance more "

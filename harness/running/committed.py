@@ -78,7 +78,7 @@ def protocol_hash(claim: Claim) -> str:
         "bounds": dict(claim.bounds),
         "most": claim.most,
         "looks": [6, 11],
-        "requires": [requirement.need for requirement in claim.requires],
+        "requires": [requirement.fixed for requirement in claim.requires],
         "controls": [[control.kind, control.name] for control in claim.controls],
         "variants": [[variant.name, variant.binding] for variant in claim.variants],
         "subjects": list(claim.on.organisms),
