@@ -96,9 +96,7 @@ def test_e_values_of_verdicts():
         assert judged(raw[: found.n - 1], region, design).e_value < 20
     assert judged([], above(0.1), design).e_value == 0.5
     two = {"effect": above(0.1), "b": above(0.9)}
-    found = judge(
-        [{"effect": one["effect"], "b": one["effect"]} for one in points(raw)], two, Prompts({"effect": 1, "b": 1})
-    )
+    found = judge([{"effect": one["effect"], "b": one["effect"]} for one in points(raw)], two, Prompts({"effect": 1, "b": 1}))
     assert found.verdict is R and found.e_value >= 20
 
 

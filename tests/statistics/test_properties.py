@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 from claimbench.effect import Value
-from claimbench.region import Region, above, below, interval
-from claimbench.statistics import Judgement, Prompts, Seeds, judge
+from claimbench.region import Region, above, below, interval, rate_above, rate_below
+from claimbench.statistics import Judgement, Prompts, Seeds, adjust, judge
 from claimbench.verdict import Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,3 +137,95 @@ def test_a_conjunction_is_never_stronger_than_its_parts(values, one, other, desi
     alone = [judge(replicates, {name: region}, design).verdict for name, region in (("effect", one), ("other", other))]
     if both.verdict is R:
         assert R in alone
+
+
+@SOME
+@given(SEEDS, REGIONS, DESIGNS)
+def test_a_mirror_changes_nothing(values, region, design):
+    found = judged(values, region, design)
+    mirrored = judged([Value(-value.high, -value.low) for value in values], Region(-region.high, -region.low), design)
+    assert (found.verdict, found.n, found.decided) == (mirrored.verdict, mirrored.n, mirrored.decided)
+    assert (found.p_value, found.e_value) == (mirrored.p_value, pytest.approx(mirrored.e_value))
+
+
+@SOME
+@given(SEEDS, SEEDS, REGIONS, REGIONS, DESIGNS)
+def test_names_and_their_order_do_not_matter(some, others, one, other, design):
+    if isinstance(design, Prompts):
+        design = Prompts(dict.fromkeys("abxy", 4.0), design.most, design.least)
+    pairs = list(zip(some, others, strict=False))
+    found = judge([{"a": p, "b": q} for p, q in pairs], {"a": one, "b": other}, design)
+    again = judge([{"y": p, "x": q} for p, q in pairs], {"x": other, "y": one}, design)
+    assert (found.verdict, found.n, found.p_value, found.e_value) == (
+        again.verdict,
+        again.n,
+        again.p_value,
+        again.e_value,
+    )
+
+
+@SOME
+@given(st.lists(st.booleans(), max_size=14), st.integers(1, 31), st.sampled_from([Seeds(), Prompts(most=40)]))
+def test_an_event_and_its_absence_mirror_each_other(events, edge, design):
+    found = judge([{"r": Value(e, e)} for e in events], {"r": rate_above(edge / 32)}, design)
+    absent = judge([{"r": Value(1 - e, 1 - e)} for e in events], {"r": rate_below(1 - edge / 32)}, design)
+    assert (found.verdict, found.n) == (absent.verdict, absent.n)
+    assert (found.p_value, found.e_value) == (pytest.approx(absent.p_value), pytest.approx(absent.e_value))
+
+
+@SOME
+@given(SEEDS, EDGES)
+def test_scales_only_change_how_edges_are_written(values, edge):
+    """Of seeds, ranks do not change under a monotone scale; of prompts, effects are judged after the transformation."""
+    found = judged(values, above(edge), Seeds())
+    for scale, back in (("log", math.exp), ("logit", lambda y: 1 / (1 + math.exp(-y)))):
+        moved = [Value(back(value.low), back(value.high)) for value in values]
+        for design in (Seeds(), Prompts({"effect": 4.0}, most=40)):
+            scaled = judged(moved, above(back(edge), scale=scale), design)
+            plain = found if isinstance(design, Seeds) else judged(values, above(edge), design)
+            if all(abs(end - edge) > 1e-6 for value in values for end in (value.low, value.high)):
+                assert (scaled.verdict, scaled.n) == (plain.verdict, plain.n)
+
+
+@SOME
+@given(SEEDS, st.integers(1, 30), DESIGNS)
+def test_a_null_and_what_lies_outside_it_are_never_both_supported(values, margin, design):
+    inside = judged(values, Region(-margin / 16, margin / 16), design).verdict
+    outside = [judged(values, region, design).verdict for region in (above(margin / 16), below(-margin / 16))]
+    assert S not in outside or inside is R
+
+
+@SOME
+@given(SEEDS, SEEDS, REGIONS, DESIGNS)
+def test_evidence_of_a_decided_verdict_is_that_of_the_level_and_an_undecided_one_has_none(values, more, region, design):
+    found = judged([*values, *more], region, design)
+    if isinstance(design, Prompts):
+        assert found.p_value is None
+        if found.n >= design.least:  # before that a bet may be won and not count yet
+            assert (found.e_value >= 20 * (1 - 1e-9)) == (found.verdict in (S, R))
+    else:
+        assert found.e_value is None and (found.p_value <= 0.05) == (found.verdict in (S, R))
+    (adjusted,) = adjust([found])
+    assert adjusted.adjusted is found.verdict
+
+
+@SOME
+@given(st.lists(st.tuples(SEEDS, REGIONS, DESIGNS), max_size=8))
+def test_adjusting_never_makes_a_verdict_stronger_and_more_undecided_claims_never_help(suite):
+    found = [judged(values, region, design) for values, region, design in suite]
+    adjusted = adjust(found)
+    assert [one.raw for one in adjusted] == [one.verdict for one in found]
+    assert all(one.adjusted in (one.raw, Verdict.INCONCLUSIVE) for one in adjusted)
+    diluted = adjust([*found, judged([], above(0), Seeds()), judged([], above(0), Prompts({"effect": 4.0}))])
+    for before, after in zip(adjusted, diluted, strict=False):
+        assert after.adjusted in (before.adjusted, Verdict.INCONCLUSIVE)
+
+
+@SOME
+@given(st.lists(st.tuples(ENDS, st.integers(0, 3)), max_size=60), st.integers(0, 60), REGIONS)
+def test_topping_up_never_changes_a_decided_verdict_of_templates(rows, n, region):
+    design = Prompts({"effect": 4.0}, most=40, per_cluster=3)
+    replicates, labels = [{"effect": Value(x, x)} for x, _ in rows], [label for _, label in rows]
+    found = judge(replicates[:n], {"effect": region}, design, labels[:n])
+    if found.decided:
+        assert judge(replicates, {"effect": region}, design, labels) == found
