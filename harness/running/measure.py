@@ -319,7 +319,7 @@ def _file(claim: Claim) -> str:
     return f"{claim.file.rpartition('/')[2]}:{claim.function.__code__.co_firstlineno}"
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     at = place(error)  # the author's own line, where a library raised
     said = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {said[:300]}" + (f" ({at})" if at else "")

@@ -110,6 +110,6 @@ def check_device(device: str, dtype: str) -> None:
     if kind == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device {device!r} was asked for, and this torch sees no CUDA device: use --device cpu")
     if kind == "cuda" and number and int(number) >= (count := torch.cuda.device_count()):
-        raise UsageError(f"device {device!r} was asked for, and this torch sees {count}: use a lower one, or --device cpu")
+        raise UsageError(f"device {device!r} was asked for, and this torch sees {count}: use --device cpu or a lower number")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError(f"device {device!r} was asked for, and this torch sees no MPS device: use --device cpu")

@@ -1,0 +1,208 @@
+"""Judging: replicates in index order become a verdict; a surplus in the store changes nothing that was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from claimbench import above, rate_above, variant
+from claimbench.running.judging import Standing, stand
+from claimbench.running.measure import Replicate
+from claimbench.running.profile import PROFILES
+from claimbench.statistics import Prompts, Seeds
+from claimbench.verdict import Verdict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from running_fakes import declared, fake_family, item, level, replicate, session
+
+S, R, I, N, V, E = (Verdict[name] for name in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT_APPLICABLE", "INVALID", "ERROR"))  # noqa: E741
+CLAIM = declared()
+ITEM = item(CLAIM)
+GIVEN = item(CLAIM, "gpt", "model")
+
+
+def play(replicates: Sequence[Replicate], seeds: int | None = 11, design: Any = None, of: Any = ITEM) -> tuple[Standing, int]:
+    """As a session replays a store: one replicate after the other, until no more are wanted or there."""
+    standing, used = stand(of, [], design or Seeds(), seeds), 0
+    while standing.wants > used and used < len(replicates):
+        used += 1
+        standing = stand(of, replicates[:used], design or Seeds(), seeds)
+    return standing, used
+
+
+def levels(*values: float | None) -> list[Replicate]:
+    return [replicate(index, value) for index, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "used"),
+    [
+        ([1.0] * 11, S, 6),
+        ([0.0] * 11, R, 6),
+        ([0.0] + [1.0] * 10, S, 11),
+        ([1.0, 0.0] * 6, I, 11),
+        ([1.0] * 5, I, 5),
+        ([], I, 0),
+        ([None] * 11, N, 2),
+    ],
+)
+def test_looks_at_six_and_eleven_seeds(values: list[float | None], verdict: Verdict, used: int) -> None:
+    standing, found = play(levels(*values))
+    assert (standing.verdict, found) == (verdict, used)
+
+
+EFFECTS = st.one_of(st.floats(-1, 2), st.just(0.5), st.none())
+PARTS = st.builds(
+    lambda effect, passed, problem: (effect, passed, problem),
+    EFFECTS,
+    st.sampled_from([True, True, True, True, False]),
+    st.sampled_from([None] * 12 + ["INVALID", "ERROR"]),
+)
+
+
+def made(index: int, effect: float | None, passed: bool, problem: str | None) -> Replicate:
+    found = replicate(index, effect, passed)
+    if problem:
+        found.parts["effect:"] = {"problem": {"verdict": problem, "reason": "told"}}
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PARTS, max_size=14), st.booleans(), st.data())
+def test_topping_up_never_changes_a_decided_standing(parts: list[Any], family: bool, data: st.DataObject) -> None:
+    """Whatever further replicates a store holds: they change a verdict only while more of them are wanted."""
+    design: Any = Seeds() if family else Prompts({"effect": 2.0}, most=12)
+    of, seeds = (ITEM, 11) if family else (GIVEN, None)
+    replicates = [made(index, *part) for index, part in enumerate(parts)]
+    standing, used = play(replicates, seeds, design, of)
+    if standing.wants <= used:
+        more = [made(len(replicates) + k, *p) for k, p in enumerate(data.draw(st.lists(PARTS, max_size=8)))]
+        assert play([*replicates, *more], seeds, design, of) == (standing, used)
+        assert play(replicates[:used], seeds, design, of) == (standing, used)
+    else:
+        assert used == len(replicates) and standing.verdict in (I, N, V, E)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(PARTS, min_size=14, max_size=14))
+def test_the_schedule_always_ends_within_what_the_family_has(parts: list[Any]) -> None:
+    standing, used = play([made(index, *part) for index, part in enumerate(parts)])
+    assert standing.wants <= used <= 11
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PARTS, max_size=11))
+def test_no_verdict_without_six_seeds_that_pass(parts: list[Any]) -> None:
+    replicates = [made(index, *part) for index, part in enumerate(parts)]
+    standing, used = play(replicates)
+    if standing.verdict in (S, R):
+        assert sum(r.passed for r in replicates[:used]) >= 6
+
+
+def test_a_smoke_run_is_a_prefix_of_a_standard_one() -> None:
+    for values in ([1.0] * 11, [1.0, 0.0] * 6, [0.0] + [1.0] * 10):
+        smoke, used = play(levels(*values), design=PROFILES["smoke"].design(ITEM))
+        standard, more = play(levels(*values))
+        assert used <= more and (smoke.verdict in (standard.verdict, I))
+
+
+def test_a_failing_seed_is_replaced_and_not_counted() -> None:
+    replicates = [replicate(i, 0.0 if i == 2 else 1.0, passed=i != 2) for i in range(11)]
+    standing, used = play(replicates)
+    assert (standing.verdict, used, standing.used) == (S, 7, (0, 1, 3, 4, 5, 6))
+
+
+def test_more_than_a_quarter_failing_is_not_applicable_with_the_value() -> None:
+    from claimbench import at_least
+
+    of = item(declared(requires=[at_least(0.5, "nat", level)]))
+    standing, used = play([replicate(i, 1.0, passed=i % 2 == 0) for i in range(11)], of=of)
+    assert (standing.verdict, used) == (N, 6)
+    assert standing.reason == "3 of 6 seeds fail a precondition: needs level at least 0.5 nat, found 0"
+
+
+def test_seeds_that_fail_and_say_the_opposite_are_not_hidden() -> None:
+    """Eleven seeds, eight pass and support; with the failing ones the typical seed would not."""
+    standing, _ = play([replicate(i, 1.0 if i > 1 else -9.0, passed=i > 1) for i in range(11)])
+    assert standing.verdict is N  # two of the first six fail
+    standing, _ = play([replicate(i, 1.0 if i != 3 else -9.0, passed=i != 3) for i in range(11)])
+    assert standing.verdict is S
+
+
+@pytest.mark.parametrize("problem", ["INVALID", "ERROR"])
+def test_one_untrusted_replicate_ends_it(problem: str) -> None:
+    replicates = levels(*[1.0] * 6)
+    replicates[2].parts["effect:"] = {"problem": {"verdict": problem, "reason": "told"}}
+    standing, used = play(replicates)
+    assert (standing.verdict, standing.reason, used) == (Verdict[problem], "replicate 2: told", 3)
+
+
+def test_a_rerun_that_differs_is_invalid_beyond_rounding_only() -> None:
+    for difference, verdict in ((1e-7, S), (1e-3, V)):
+        replicates = levels(*[1.0] * 6)
+        replicates[0].parts["rerun:"] = {"problem": None, "effects": {"effect": [1.0 + difference] * 2}}
+        assert play(replicates)[0].verdict is verdict
+
+
+def test_an_open_end_that_closes_in_the_rerun_is_not_pure() -> None:
+    replicates = levels(*[1.0] * 6)
+    replicates[0].parts["effect:"]["effects"] = {"effect": [1.0, None]}
+    replicates[0].parts["rerun:"] = {"problem": None, "effects": {"effect": [1.0, 2.0]}}
+    assert play(replicates)[0].verdict is V
+
+
+def test_on_one_model_a_failed_precondition_ends_it_at_once() -> None:
+    standing, used = play([replicate(0, 1.0, passed=False)], None, Prompts({"effect": 2.0}), GIVEN)
+    assert (standing.verdict, used) == (N, 1)
+
+
+def test_on_one_model_prompts_stop_as_soon_as_it_is_decided() -> None:
+    replicates = levels(*[1.0] * 200)
+    standing, used = play(replicates, None, Prompts({"effect": 2.0}, most=200), GIVEN)
+    assert standing.verdict is S and used < 60
+    standing, used = play(replicates, None, Prompts({"effect": 2.0}, most=3), GIVEN)
+    assert standing.verdict is I and used == 3
+
+
+def with_variant(values: list[float | None], binding: bool) -> Standing:
+    of = item(declared(variants=[variant("other", binding=binding, factor=2.0)]))
+    replicates = levels(*[1.0] * 6)
+    for found, value in zip(replicates, values, strict=True):
+        found.parts["variant:other"] = replicate(0, value).parts["effect:"]
+    return play(replicates, of=of)[0]
+
+
+def test_binding_variants_veto_only_with_the_opposite_sign() -> None:
+    assert with_variant([0.1] * 6, binding=True).verdict is S
+    assert with_variant([-1.0] * 6, binding=True).verdict is I
+    assert with_variant([None] * 6, binding=True).verdict is I
+    assert with_variant([-1.0] * 6, binding=False).verdict is S
+    assert with_variant([None] * 5 + [1.0], binding=True).verdict is S
+
+
+def test_an_error_in_a_variant_is_an_error() -> None:
+    of = item(declared(variants=[variant("other", factor=2.0)]))
+    replicates = levels(*[1.0] * 6)
+    replicates[0].parts["variant:other"] = {"problem": {"verdict": "ERROR", "reason": "ValueError: told"}}
+    assert play(replicates, of=of)[0].verdict is E
+
+
+def test_nothing_that_befalls_a_picture_touches_the_verdict() -> None:
+    replicates = levels(*[1.0] * 6)
+    replicates[0].parts["shows:map"] = {"problem": {"verdict": "ERROR", "reason": "told"}}
+    assert play(replicates)[0].verdict is S
+
+
+def test_rates_and_named_effects_are_judged_together(tmp_path: Path) -> None:
+    fake_family("fake", [1.0])
+    regions = {"large": above(0.5, unit="nat"), "event": rate_above(0.5)}
+
+    def both(level: float) -> dict[str, Any]:
+        """Level, and whether it is there."""
+        return {"large": level, "event": level > 0.9}
+
+    result = session(tmp_path).run(item(declared(both, holds=regions)))
+    assert result["verdict"] == "SUPPORTED" and [e["name"] for e in result["effects"]] == ["large", "event"]
+    assert result["replicates"][0]["effects"] == {"large": [1.0, 1.0], "event": [1.0, 1.0]}
