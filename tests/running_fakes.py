@@ -12,6 +12,7 @@ from claimbench.running.item import Item, Subject
 from claimbench.running.measure import Replicate
 from claimbench.running.options import checked
 from claimbench.running.session import Session
+from claimbench.subjects import family as room
 from claimbench.subjects.family import Built, Family, register
 from claimbench.subjects.lm import LM
 from claimbench.subjects.tokens import Tokens
@@ -33,12 +34,13 @@ def fake_lm(level: float, digest: str) -> LM:
 
 
 def fake_family(name: str, levels: Sequence[float], seeds: int = 11, version: int = 1) -> Family:
-    """A family whose seed s has the level levels[s % len(levels)]."""
+    """A family whose seed s has the level levels[s % len(levels)]; takes the place of one of the same name."""
+    room._FAMILIES.pop(name, None)
 
     def make(seed: int) -> Built:
         return Built(Net(), Tokens(range(20)), {"level": levels[seed % len(levels)]})
 
-    made = Family(name, name, "organism", version, seeds, make, source=f"{levels}/{seeds}", content=lambda _: repr(levels))
+    made = Family(name, name, "organism", version, seeds, make, source=f"{levels}/{seeds}", content=lambda s: repr(levels[s % len(levels)]))
     return register(made)
 
 

@@ -1,0 +1,128 @@
+"""What is committed beside claims: expectations, locks, and that the shipped ones speak of claims that exist."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from claimbench import above, at_least, negative, positive, variant
+from claimbench.errors import DeclarationError
+from claimbench.running import committed
+from claimbench.running.collecting import claim_files, claims_root, load_all_organisms, load_claims
+from claimbench.running.profile import PROFILES
+from claimbench.subjects.family import families
+from claimbench.subjects.shipped import shipped_models
+from claimbench.verdict import Verdict
+from running_fakes import declared, item, level, nothing
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(committed, "folder_of", lambda claim: tmp_path)
+    return tmp_path
+
+
+def expect(folder: Path, content: Any) -> None:
+    (folder / "expected.json").write_text(json.dumps(content))
+
+
+def test_expectations_are_by_claim_subject_and_profile(folder: Path) -> None:
+    entry = {"verdict": "REFUTED", "reason": "seen"}
+    expect(folder, {"effect_is_large": {"fake": {"standard": entry, "any": {**entry, "verdict": "SUPPORTED"}}}})
+    made = item(declared())
+    assert committed.expected(made, "standard") == entry
+    found = committed.expected(made, "smoke")
+    assert found is not None and found["verdict"] == "SUPPORTED"
+    assert committed.expected(item(declared(), "other"), "standard") is None
+
+
+def test_a_control_is_expected_to_do_its_work(folder: Path) -> None:
+    made = declared()
+    for control in made.controls:
+        found = committed.expected(item(made, control=control), "standard")
+        assert found == {"verdict": control.expected.value, "reason": f"{control.kind} control"}
+
+
+def test_a_change_of_a_committed_file_is_read(folder: Path) -> None:
+    import os
+
+    expect(folder, {})
+    assert committed.expected(item(declared()), "standard") is None
+    expect(folder, {"effect_is_large": {"fake": {"any": {"verdict": "REFUTED", "reason": "x"}}}})
+    os.utime(folder / "expected.json", (1, 1))
+    assert committed.expected(item(declared()), "standard") is not None
+
+
+FIXED: dict[str, dict[str, Any]] = {
+    "the region": {"holds": above(0.4, unit="nat")},
+    "its unit": {"holds": above(0.5, unit="logit")},
+    "the bound": {"bounds": 3.0},
+    "the largest number of prompts": {"most": 61},
+    "a precondition": {"requires": [at_least(0.5, "nat", level)]},
+    "a control": {"controls": [positive(on="fake"), negative(level=nothing)]},
+    "a variant": {"variants": [variant("double", factor=2.0)]},
+}
+
+
+@pytest.mark.parametrize("what", FIXED)
+def test_the_lock_holds_what_is_fixed_in_advance(what: str) -> None:
+    assert committed.protocol_hash(declared(**FIXED[what])) != committed.protocol_hash(declared())
+
+
+def test_the_lock_holds_nothing_else() -> None:
+    assert committed.protocol_hash(declared(why="another reason", documented="more")) == committed.protocol_hash(declared())
+
+
+def test_a_locked_claim_changes_only_with_a_reason_and_says_so(folder: Path) -> None:
+    assert committed.lock_of(declared()) is None
+    assert committed.lock(declared(), measured_before=False) and not committed.lock(declared(), measured_before=False)
+    found = committed.lock_of(declared())
+    assert found is not None and found["amended"] is False and found["measured_before"] is False
+    changed = declared(holds=above(0.4, unit="nat"))
+    found = committed.lock_of(changed)
+    assert found is not None and "changed since it was locked" in str(found["amended"])
+    with pytest.raises(DeclarationError, match="say why with --reason"):
+        committed.lock(changed, measured_before=True)
+    assert committed.lock(changed, measured_before=True, reason="a slip in the unit")
+    found = committed.lock_of(changed)
+    assert found is not None and found["amended"] == "a slip in the unit"
+
+
+# ---- the shipped ones
+
+
+def shipped() -> list[tuple[Path, dict[str, Any]]]:
+    claims = load_claims([claims_root()], claims_root().parent)
+    folders = sorted({path.parent for path in claim_files(claims_root())})
+    return [(f, {c.name: c for c in claims.values() if Path(c.file).parent == f}) for f in folders]
+
+
+@pytest.mark.parametrize("name", [committed.EXPECTED, committed.LOCK, committed.COSTS, committed.CALIBRATION])
+def test_shipped_files_speak_of_claims_that_exist(name: str) -> None:
+    for folder, claims in shipped():
+        unknown = set(committed.read(folder, name)) - set(claims)
+        assert not unknown, f"{folder / name}: {unknown}"
+
+
+def test_shipped_expectations_are_well_formed() -> None:
+    """A subject that does not ship is a model that a user brings; a slip in the name of one that ships is caught."""
+    load_all_organisms([], claims_root().parent)
+    known = [*families(), *shipped_models()]
+    for folder, claims in shipped():
+        for claim, by_subject in committed.read(folder, committed.EXPECTED).items():
+            for subject, by_profile in by_subject.items():
+                assert subject in known or not difflib.get_close_matches(subject, known, cutoff=0.85), subject
+                assert set(by_profile) <= {*PROFILES, "any"}
+                for profile, entry in by_profile.items():
+                    assert Verdict(entry["verdict"]) and entry["reason"], (claims[claim].name, subject, profile)
+
+
+def test_shipped_claims_are_locked_as_they_stand() -> None:
+    for _, claims in shipped():
+        for claim in claims.values():
+            found = committed.lock_of(claim)
+            assert found is not None, f"{claim.name} is not locked: run `claimbench lock`"
+            assert "changed since" not in str(found["amended"]), claim.name
