@@ -8,9 +8,7 @@ from ..effect import Value
 from ..errors import EffectError
 
 
-def by_cluster(
-    replicates: Sequence[Mapping[str, Value]], clusters: Sequence[Hashable], size: int
-) -> list[dict[str, Value]]:
+def by_cluster(replicates: Sequence[Mapping[str, Value]], clusters: Sequence[Hashable], size: int) -> list[dict[str, Value]]:
     """One replicate for each cluster: the average effects of its first `size` members.
 
     Clusters count in the order in which they become complete; one with fewer members is not counted yet and further
@@ -32,7 +30,4 @@ def by_cluster(
 def _average(group: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
     n = len(group)
     common = [name for name in group[0] if all(name in one for one in group)]
-    return {
-        name: Value(sum(one[name].low / n for one in group), sum(one[name].high / n for one in group))
-        for name in common
-    }
+    return {name: Value(sum(one[name].low / n for one in group), sum(one[name].high / n for one in group)) for name in common}

@@ -62,23 +62,17 @@ def judge_correlation(
         needed = None if runs < FEWEST_RUNS else least - have
         ending = f"fewer than {count(least, 'run')} never decide"
         decided = runs < FEWEST_RUNS and have == runs
-        return Judgement(
-            Verdict.INCONCLUSIVE, f"{reason}; {ending}", (effect,), have, decided, None, needed, p_value=1.0
-        )
+        return Judgement(Verdict.INCONCLUSIVE, f"{reason}; {ending}", (effect,), have, decided, None, needed, p_value=1.0)
     verdict = (
-        Verdict.SUPPORTED
-        if region.contains(low, high)
-        else Verdict.REFUTED
-        if region.disjoint(low, high)
-        else Verdict.INCONCLUSIVE
+        Verdict.SUPPORTED if region.contains(low, high) else Verdict.REFUTED if region.disjoint(low, high) else Verdict.INCONCLUSIVE
     )
     if verdict is Verdict.INCONCLUSIVE:
         why = "the schedule is exhausted" if spread else "one of the two is the same in all runs"
         detectable = {name: max(tau - low, high - tau)} if spread else None
         return Judgement(verdict, f"{reason}; {why}", (effect,), have, True, detectable, None, p_value=1.0)
     tails = [_tail(near, edge, error, freedom) for edge in region.edges]
-    p_value = 2 * (max(tails) if verdict is Verdict.SUPPORTED else min(tails))
-    return Judgement(verdict, reason, (effect,), have, True, p_value=min(1.0, p_value))
+    p_value = max(tails) if verdict is Verdict.SUPPORTED else len(tails) * min(tails)
+    return Judgement(verdict, reason, (effect,), have, True, p_value=p_value)
 
 
 def _jackknife(x: Array, y: Array) -> tuple[float, float, int]:

@@ -22,9 +22,7 @@ def _quantile(freedom: int, level: float) -> float:
     return float(special.stdtrit(freedom, 0.5 + level / 2))
 
 
-def t_interval(
-    lows: NDArray[np.float64], highs: NDArray[np.float64], level: float
-) -> tuple[float, float] | tuple[None, None]:
+def t_interval(lows: NDArray[np.float64], highs: NDArray[np.float64], level: float) -> tuple[float, float] | tuple[None, None]:
     """Student's interval of the mean of the middles; (None, None) below two values, with open ends or on overflow."""
     n = len(lows)
     if n < 2:

@@ -1,9 +1,9 @@
 """A suite of claims: how many of its verdicts may be wrong, raw and adjusted side by side.
 
 Many claims judged at 95 % each give some wrong verdicts. The adjusted verdict keeps the expected share of wrong ones
-(SUPPORTED where the finding does not hold, or REFUTED where it does) among all that are decided at 5 %: Benjamini and
-Hochberg 1995 on the p-values of seeds, its e-BH form (Wang and Ramdas 2022), which holds under any dependence between
-the claims, on the e-values of prompts. What does not stand is INCONCLUSIVE; adjusting never makes a verdict stronger.
+among all that are SUPPORTED, and among all that are REFUTED, at 5 %: Benjamini and Hochberg 1995 on the p-values of
+seeds, its e-BH form (Wang and Ramdas 2022), which holds under any dependence between the claims, on the e-values of
+prompts. What does not stand is INCONCLUSIVE; adjusting never makes a verdict stronger.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Adjusted:
-    """A verdict `raw` and `adjusted`: it stands while the false discovery rate allowed is at least `rate`.
+    """A verdict `raw` and `adjusted`: it stands if a false discovery rate of `rate` may be allowed, which is 5 %.
 
     `method` is "BH" among the `of` claims judged on seeds and "e-BH" among the `of` judged on prompts.
     """
@@ -45,24 +45,26 @@ class Adjusted:
 def adjust(judgements: Sequence[Judgement]) -> tuple[Adjusted, ...]:
     """Raw and adjusted verdicts of a suite, in its order: one judgement for each claim and subject, no controls.
 
-    An undecided claim counts among those that were asked. The two kinds of evidence are adjusted apart.
+    Every claim judged counts among those that were asked, whatever came out. The two kinds of evidence are adjusted
+    apart.
     """
     found: dict[int, Adjusted] = {}
     for method in ("BH", "e-BH"):
         places = [i for i, one in enumerate(judgements) if (one.e_value is None) == (method == "BH")]
-        levels = [_level(judgements[i]) for i in places]
-        rates = stats.false_discovery_control(levels) if levels else []
-        for i, rate in zip(places, rates, strict=True):
-            raw = judgements[i].verdict
-            stands = rate <= RATE * (1 + ROUNDING)
-            found[i] = Adjusted(raw, raw if stands else Verdict.INCONCLUSIVE, method, float(rate), len(places))
+        for i in places:
+            found[i] = Adjusted(judgements[i].verdict, Verdict.INCONCLUSIVE, method, 1.0, len(places))
+        for verdict in (Verdict.SUPPORTED, Verdict.REFUTED):
+            levels = [_level(judgements[i]) if judgements[i].verdict is verdict else 1.0 for i in places]
+            rates = stats.false_discovery_control(levels) if levels else []
+            for i, rate in zip(places, rates, strict=True):
+                if judgements[i].verdict is verdict:
+                    stands = verdict if rate <= RATE * (1 + ROUNDING) else Verdict.INCONCLUSIVE
+                    found[i] = Adjusted(verdict, stands, method, float(rate), len(places))
     return tuple(found[i] for i in range(len(judgements)))
 
 
 def _level(judgement: Judgement) -> float:
-    """The p-value, or what an e-value is worth as one (Markov); an undecided claim has none."""
-    if judgement.verdict is Verdict.INCONCLUSIVE:
-        return 1.0
+    """The p-value, or what an e-value is worth as one (Markov); 1 where a judgement has neither."""
     if judgement.e_value is not None:
         return min(1.0, 1 / judgement.e_value)
     return 1.0 if judgement.p_value is None else judgement.p_value

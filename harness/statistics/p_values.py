@@ -62,18 +62,18 @@ class Edge:
 
 
 def of_support(ends: Ends, regions: Mapping[str, Region], design: Seeds, look: int) -> float:
-    """Two-sided p-value of a SUPPORTED at `look`: that of the weakest edge."""
+    """One-sided p-value of a SUPPORTED at `look`, against "the finding does not hold": that of the weakest edge."""
     edges = [edge for name, region in regions.items() for edge in inside(*ends[name], region)]
-    return min(1.0, 2 * max(edge.p_value(design, look) for edge in edges))
+    return max(edge.p_value(design, look) for edge in edges)
 
 
 def of_refutation(ends: Ends, regions: Mapping[str, Region], design: Seeds, look: int) -> float:
-    """Two-sided p-value of a REFUTED at `look`: that of the strongest edge, times the number of effects."""
+    """P-value of a REFUTED at `look`, against "the finding holds": that of the strongest edge, times their number."""
     edges = [edge for name, region in regions.items() for edge in outside(*ends[name], region)]
     if len(regions) == 1:
-        return min(1.0, 2 * min(edge.p_value(design, look) for edge in edges))
+        return min(1.0, len(edges) * min(edge.p_value(design, look) for edge in edges))
     # a conjunction is refuted at the last look only, whatever went before
-    return min(1.0, 2 * len(regions) * min(tail(look, edge.rate, edge.count(look)) for edge in edges))
+    return min(1.0, len(edges) * min(tail(look, edge.rate, edge.count(look)) for edge in edges))
 
 
 def inside(lows: Array, highs: Array, region: Region) -> Iterator[Edge]:

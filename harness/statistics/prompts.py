@@ -33,9 +33,9 @@ def judge_prompts(ends: Ends, regions: Mapping[str, Region], design: Prompts, ha
     n = int(min(when, have))
     effects = tuple(sequence.summary(n) for sequence in sequences)
     reason = "; ".join(_sentence(e, count(n, unit), len(effects) > 1) for e in effects)
-    # e-values, as two-sided as the 95 % are: half of the weakest bet won; of all the others each has its share
-    support = min(cashed(path, ERROR, n) for path in inside) / 2
-    against = max(cashed(path, stricter, n) for path in outside) / (2 * len(sequences))
+    # e-values: against "the finding does not hold" the weakest bet, against "it holds" the average of the others
+    support = min(cashed(path, ERROR, n) for path in inside)
+    against = math.fsum(cashed(path, stricter, n) for path in outside) / len(outside)
     if when <= have:
         # both at once (possible at `least` only) means that the data contradict themselves: never a pass
         verdict = Verdict.REFUTED if refuted <= supported else Verdict.SUPPORTED

@@ -33,9 +33,7 @@ def judge_seeds(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: 
         effects = _summaries(ends, regions, design, look)
         if all(e.region.contains(e.low, e.high) for e in effects):
             p_value = p_values.of_support(ends, regions, design, look)
-            return Judgement(
-                Verdict.SUPPORTED, _reason(effects, ends, look), effects, look, decided=True, p_value=p_value
-            )
+            return Judgement(Verdict.SUPPORTED, _reason(effects, ends, look), effects, look, decided=True, p_value=p_value)
         against = [e.name for e in effects if _refutes(e, *ends[e.name], look, design, len(effects))]
         if against:
             reason = _reason(effects, ends, look)
@@ -70,9 +68,7 @@ def _too_few(ends: Ends, regions: Mapping[str, Region], design: Seeds, have: int
 
 def _summaries(ends: Ends, regions: Mapping[str, Region], design: Seeds, n: int) -> tuple[EffectSummary, ...]:
     return tuple(
-        _rate(name, *ends[name], region, n, design.error_at(n))
-        if region.of == "rate"
-        else _median(name, *ends[name], region, n)
+        _rate(name, *ends[name], region, n, design.error_at(n)) if region.of == "rate" else _median(name, *ends[name], region, n)
         for name, region in regions.items()
     )
 

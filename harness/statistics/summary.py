@@ -56,8 +56,8 @@ class Judgement:
     (effects for which none would are absent; None when no effect has one), and `needed` how many more replicates may
     decide (None when the schedule is exhausted).
 
-    For a suite of claims (see `multiplicity`): `p_value` of seeds, two-sided, of the verdict reached (1 when
-    undecided), or `e_value` of prompts, of which 20 is as strong as a p-value of 0.05.
+    For a suite of claims (see `multiplicity`): `p_value` of seeds, against the opposite of the verdict reached (1
+    when undecided), or `e_value` of prompts, of which 20 is as strong as a p-value of 0.05.
     """
 
     verdict: Verdict
