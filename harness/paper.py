@@ -63,6 +63,10 @@ def read_card(path: Path) -> Paper:
         raise DeclarationError(f"{path} is no valid TOML: {error}") from None
     except KeyError as error:
         raise DeclarationError(f"{path} lacks {error.args[0]!r}: see any shipped paper.toml for the form") from None
+    except (TypeError, ValueError, AttributeError):
+        raise DeclarationError(
+            f"{path} must have a year that is a whole number and findings as [[finding]] tables: see any shipped paper.toml"
+        ) from None
     ids = [finding.id for finding in findings]
     if doubled := sorted({found for found in ids if ids.count(found) > 1}):
         raise DeclarationError(f"{path} lists the finding {doubled[0]!r} twice")

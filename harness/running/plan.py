@@ -47,7 +47,7 @@ def plan_table(items: Sequence[Item], session: Session) -> str:
     lines = [
         table,
         f"in all: {passes:.0f} forward passes, {seconds:.0f} s of one core, {memory:.0f} MB at most"
-        + (f"; {unknown:.0f} items of unknown cost" if unknown else ""),
+        + (f"; {unknown:.0f} {'item' if unknown == 1 else 'items'} of unknown cost" if unknown else ""),
     ]
     if retrained:
         lines.append("retrained to check recorded weights: " + ", ".join(f"{name} seed {seed}" for name, seed in retrained))
