@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .parts import through_parts
+
 if TYPE_CHECKING:
     import torch
 
@@ -27,12 +29,29 @@ class Plan:
 
     edit: (layer, head outputs [rows, seq, heads, head_dim]) -> such outputs; before the output projection.
     read: (layer, pattern [rows, heads, seq, seq]) of the query heads, after the softmax.
+    alter: (kind, layer, values) -> values, at the pairs of kind and layer that `wanted` names; see `sites`. Head
+        outputs pass through `edit` first. Shapes: z, q, k, v [rows, seq, heads, head_dim], pattern and scores
+        [rows, queries, heads, keys], the others [rows, seq, width].
+    rows: how many there are in the pass, for families that join rows and positions.
     """
 
     edit: Callable[[int, torch.Tensor], torch.Tensor] | None = None
     read: Callable[[int, torch.Tensor], None] | None = None
+    alter: Callable[[str, int, torch.Tensor], torch.Tensor] | None = None
+    wanted: frozenset[tuple[str, int]] = frozenset()
+    rows: int = 1
+    needs_eager: bool = False
     reached: Counter[int] = field(default_factory=Counter)
     """How often each layer was reached."""
+
+    @property
+    def eager(self) -> bool:
+        """Whether attention weights are needed, which only eager functions have."""
+        return self.needs_eager or self.read is not None or any(kind in ("pattern", "scores") for kind, _ in self.wanted)
+
+    def altered(self, kind: str, layer: int, values: torch.Tensor) -> torch.Tensor:
+        """Values of a kind at a layer after the plan changed them."""
+        return values if self.alter is None or (kind, layer) not in self.wanted else self.alter(kind, layer, values)
 
 
 @dataclass
@@ -84,20 +103,21 @@ def registered(implementation: str) -> str:
 
 
 def _instrumented(implementation: str) -> Callable[..., tuple[Any, Any]]:
-    def attention(
-        module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *args: Any, **kwargs: Any
-    ) -> tuple[Any, Any]:
+    def attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         found = _ACTIVE.get()
         if found is not None and found.met is not None:
             if implementation == "sdpa" and _beyond_sdpa(module, kwargs):
                 raise NeedsEager
             found.met.append(module)
-        outputs, weights = own_function(module, implementation)(
-            module, query, key, value, attention_mask, *args, **kwargs
-        )
-        if found is not None and id(module) in found.layers:
-            outputs = visit(found.plan, found.layers[id(module)], outputs, weights)
-        return outputs, weights
+        function = own_function(module, implementation)
+        if found is None or id(module) not in found.layers:
+            return function(module, query, key, value, attention_mask, *args, **kwargs)
+        plan, layer = found.plan, found.layers[id(module)]
+        if plan.alter is None:
+            outputs, weights = function(module, query, key, value, attention_mask, *args, **kwargs)
+        else:
+            outputs, weights = through_parts(plan, layer, function, module, query, key, value, attention_mask, *args, **kwargs)
+        return visit(plan, layer, outputs, weights), weights
 
     return attention
 
@@ -107,7 +127,7 @@ def visit(plan: Plan, layer: int, outputs: torch.Tensor, weights: torch.Tensor |
     plan.reached[layer] += 1
     if plan.read is not None and weights is not None:
         plan.read(layer, weights)
-    return outputs if plan.edit is None else plan.edit(layer, outputs)
+    return plan.altered("z", layer, outputs if plan.edit is None else plan.edit(layer, outputs))
 
 
 def own_function(module: Any, implementation: str) -> Callable[..., tuple[Any, Any]]:

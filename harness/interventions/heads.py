@@ -21,7 +21,7 @@ else:
     torch = LazyModule("torch")
 
 Head = tuple[int, int]
-MODES = ("resample", "mean", "zero")
+MODES = ("resample", "mean", "position mean", "zero")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Removal:
     """Query heads to remove, and how.
 
     zero: the output becomes zero. mean: the mean over all rows and positions of the model's plain run on the same ids.
-    resample: the plain run's output of another row at the same position; `seed` fixes which row.
+    position mean: that over all rows, for each position. resample: the plain run's output of another row at the same
+    position; `seed` fixes which row.
     """
 
     heads: tuple[Head, ...]
@@ -60,9 +61,7 @@ def removal(heads: Iterable[Any], mode: str, seed: int | None, layers: int, per_
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DeclarationError(f"ablation mode {mode!r} is unknown: use {', '.join(MODES)}{hint}")
     if mode == "resample" and seed is None:
-        raise DeclarationError(
-            "resample ablation draws which row each row takes its donor from: pass rng=, or another mode"
-        )
+        raise DeclarationError("resample ablation draws which row each row takes its donor from: pass rng=, or another mode")
     found: set[Head] = set()
     for pair in heads:
         try:
@@ -110,6 +109,8 @@ def writes(
                 values = torch.zeros_like(outputs[0, 0])
             elif made.mode == "mean":
                 values = _mean(outputs)
+            elif made.mode == "position mean":
+                values = _mean(outputs, (0,)).expand_as(outputs)
             else:
                 values = outputs[donors[made.seed].to(outputs.device)]
                 if bool((donors[made.seed] == torch.arange(n)).any()):
@@ -135,7 +136,7 @@ def names(heads: Sequence[Head]) -> str:
     return " ".join(f"{layer}.{head}" for layer, head in heads)
 
 
-def _mean(outputs: torch.Tensor) -> torch.Tensor:
-    """[k, head_dim] over rows and positions, summed in float64 where the device has it."""
+def _mean(outputs: torch.Tensor, over: tuple[int, ...] = (0, 1)) -> torch.Tensor:
+    """[k, head_dim] over rows and positions (or what is left), summed in float64 where the device has it."""
     wide = torch.float32 if outputs.device.type == "mps" else torch.float64
-    return outputs.mean(dim=(0, 1), dtype=wide).to(outputs.dtype)
+    return outputs.mean(dim=over, dtype=wide).to(outputs.dtype)

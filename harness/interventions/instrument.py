@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..errors import NotApplicable
-from . import fallback
+from . import fallback, stream
 from .attention import Active, NeedsEager, Plan, active, registered
+from .sites import STREAM
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,7 @@ else:
 
     torch = LazyModule("torch")
 
+IN_STREAM = (*STREAM, "neurons")
 _LOCKS: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
 
 
@@ -44,15 +46,27 @@ class Instrument:
     def __init__(self, model: Any, heads: int, layers: int, probe: torch.Tensor) -> None:
         self.model, self.heads, self.layers = model, heads, layers
         self.wired: dict[tuple[int, int], bool] = {}  # head -> does a NaN written there reach the logits
-        self.width = self.vocab = 0
+        self.kinds: dict[str, float] = {}  # what the identity check of each kind of site measured
+        self.sites_wired: dict[tuple[str, int, tuple[int, ...] | None], bool] = {}
+        self.width = self.vocab = self.head_dim = 0
         self.family: str = model.config.model_type
         self.projections: list[Any] = []
+        self._places: stream.Places | None = None
         self.implementation, self.modules = self._through_interface(probe)
         if not self.modules:
             self.modules, self.projections = fallback.find(model, heads, probe)
         self._check_layers()
         self._layer_of = {id(module): layer for layer, module in enumerate(self.modules)}
         self._check_shapes(probe)
+        self._probe = probe
+
+    @property
+    def places(self) -> stream.Places:
+        """Residual stream, attention and MLP outputs and neurons; NotApplicable where they cannot be found."""
+        if self._places is None:
+            with _lock(self.model), evaluating(self.model):
+                self._places = stream.find(self.model, self.modules, self._probe)
+        return self._places
 
     @property
     def kind(self) -> str:
@@ -61,6 +75,7 @@ class Instrument:
 
     def forward(self, ids: torch.Tensor, plan: Plan) -> torch.Tensor:
         """Logits [rows, seq, vocab] of one forward pass under a plan; afterwards the model is as it was."""
+        plan.rows = len(ids)
         options = {"output_attentions": True} if plan.read is not None and self.projections else {}
         with self.attached(plan), torch.no_grad():
             found = self.model(input_ids=ids, use_cache=False, **options)
@@ -77,13 +92,15 @@ class Instrument:
         """
         with ExitStack() as stack:
             stack.enter_context(_lock(self.model))
-            wanted = "eager" if plan.read is not None else self.implementation
+            wanted = "eager" if plan.eager else self.implementation
             if self.projections:
                 stack.enter_context(fallback.hooked(self.projections, plan, self.heads))
                 # Some of these families look at the setting in each pass, and under SDPA mask patterns wrongly.
                 stack.enter_context(_implementation(self.model, wanted, settable=False))
             else:
                 stack.enter_context(_implementation(self.model, registered(wanted)))
+            if any(kind in IN_STREAM for kind, _ in plan.wanted):
+                stack.enter_context(stream.hooked(self.places, plan))
             stack.enter_context(active(Active(plan, self._layer_of)))
             yield
 
@@ -112,9 +129,7 @@ class Instrument:
 
     def _check_layers(self) -> None:
         if not self.modules:
-            raise NotApplicable(
-                f"no attention heads that can be reached: no attention block was found in {self.family}"
-            )
+            raise NotApplicable(f"no attention heads that can be reached: no attention block was found in {self.family}")
         if len({id(module) for module in self.modules}) != self.layers or len(self.modules) != self.layers:
             raise NotApplicable(
                 f"{self.family} has {self.layers} layers and attends {len(self.modules)} times in a pass: heads are "
@@ -129,6 +144,7 @@ class Instrument:
             return outputs
 
         self.vocab = self.forward(probe, Plan(edit=note)).shape[-1]
+        self.head_dim = min((shape[-1] for shape in shapes.values()), default=0)
         self.width = sum(shape[-2] * shape[-1] for shape in shapes.values())  # numbers of one position, all layers
         for layer, shape in shapes.items():
             if len(shape) != 4 or shape[:3] != (*probe.shape, self.heads):
@@ -140,12 +156,23 @@ class Instrument:
     def _hand_over(self, plan: Plan, attentions: Any) -> None:
         found = [weights for weights in attentions or () if weights is not None]
         if len(found) != self.layers:
-            raise NotApplicable(
-                f"{self.family} hands over attention patterns of {len(found)} of its {self.layers} layers"
-            )
+            raise NotApplicable(f"{self.family} hands over attention patterns of {len(found)} of its {self.layers} layers")
         assert plan.read is not None
         for layer, weights in enumerate(found):
             plan.read(layer, weights)
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Every part of the model in eval mode inside, and as it was afterwards."""
+    training = [part for part in model.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
 
 
 def _lock(model: Any) -> threading.RLock:

@@ -18,6 +18,7 @@ from .receipts import Receipt, Recorder, Watch
 if TYPE_CHECKING:
     import torch
 
+    from .changing import Changing
     from .instrument import Instrument
 else:
     from ..lazy import LazyModule
@@ -64,7 +65,7 @@ class PlainRuns:
         if found is not None:
             self._kept.move_to_end(_key(ids))
             same = found.weights == _weights(instrument.model)
-            if not same or not _still(found.first, instrument.forward(ids[: len(found.first)], Plan())):
+            if not same or not still(found.first, instrument.forward(ids[: len(found.first)], Plan())):
                 self._kept.clear()  # the weights have changed
                 return None
         return found
@@ -102,20 +103,21 @@ class Removing:
         self.first = len(self.plain.first)
         self.made = writes(removals, self.plain.outputs, self.plain.heads, len(ids))
         self.fired: Counter[int] = Counter()
-        self.watch = Watch(
-            {layer: outputs[: self.first] for layer, outputs in self.plain.outputs.items()}, self.plain.heads
-        )
+        self.watch = Watch({layer: outputs[: self.first] for layer, outputs in self.plain.outputs.items()}, self.plain.heads)
         self.moved_logits = 0.0
         self.still = True
+        self.others: Changing | None = None  # changes after the removals
 
     def forward(self, rows: slice, read: Callable[[int, torch.Tensor], None] | None = None) -> torch.Tensor:
         """Logits float32 of some rows under the removals; `read` is shown the attention patterns."""
-        logits = self.instrument.forward(self.ids[rows], Plan(edit=self._writer(rows), read=read)).float()
+        plan = Plan() if self.others is None else self.others.plan(rows)
+        plan.edit, plan.read = self._writer(rows), read
+        logits = self.instrument.forward(self.ids[rows], plan).float()
         self.recorder.forward_passes += len(logits)
         if rows.start < self.first:
             plain, found = self.plain.first[rows], logits[: self.first - rows.start]
             self.moved_logits = max(self.moved_logits, float((found - plain).abs().max()))
-            self.still = self.still and _still(plain, found, self.instrument.model.dtype)
+            self.still = self.still and still(plain, found, self.instrument.model.dtype)
         return logits
 
     def finish(self) -> None:
@@ -201,7 +203,7 @@ class Removing:
 
     def _plain_run(self, runs: PlainRuns) -> PlainRun:
         whole = any(removal.mode != "zero" for removal in self.removals)
-        ids = self.ids if whole else self.ids[: _first(self.instrument, self.ids)]
+        ids = self.ids if whole else self.ids[: first_rows(self.instrument, self.ids)]
         for candidate in (self.ids, ids):
             found = runs.get(self.instrument, candidate)
             if found is not None:
@@ -227,15 +229,13 @@ def _capture(instrument: Instrument, ids: torch.Tensor, heads: dict[int, list[in
             outputs[layer].append(found[:, :, heads[layer]].clone())
         return found
 
-    most = _first(instrument, ids)
+    most = first_rows(instrument, ids)
     for rows in slices(ids):
         logits = instrument.forward(ids[rows], Plan(edit=keep))
         if rows.start < most:
             first.append(logits[: most - rows.start].float())
     if missed := [layer for layer, found in outputs.items() if len(found) != len(list(slices(ids)))]:
-        raise InvalidMeasurement(
-            f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass"
-        )
+        raise InvalidMeasurement(f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass")
     joined = {layer: torch.cat(found) for layer, found in outputs.items()}
     return PlainRun(heads, joined, torch.cat(first), _weights(instrument.model))
 
@@ -261,13 +261,13 @@ def _block_outputs(instrument: Instrument, layers: Iterable[int], into: dict[int
         yield
 
 
-def _still(plain: torch.Tensor, other: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
+def still(plain: torch.Tensor, other: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
     """Whether logits differ by no more than splitting rows differently makes them differ."""
     noise = 4 * torch.finfo(dtype or other.dtype).eps * float(plain.abs().max())
     return float((plain.float() - other.float()).abs().max()) <= noise
 
 
-def _first(instrument: Instrument, ids: torch.Tensor) -> int:
+def first_rows(instrument: Instrument, ids: torch.Tensor) -> int:
     """On how many rows movement is measured: a matter of the sequences alone, never of the batch size."""
     return min(len(ids), FIRST, max(1, FIRST_BYTES // (4 * ids.shape[1] * instrument.vocab)))
 

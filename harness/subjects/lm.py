@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +9,20 @@ import numpy as np
 
 from ..errors import InvalidMeasurement, NotApplicable, UsageError
 from ..interventions.attention import Plan
-from ..interventions.heads import Head, Removal, removal
+from ..interventions.changes import Change
+from ..interventions.changing import Capture, Changing, meant
+from ..interventions.heads import Removal
 from ..interventions.identity import Identity, check_identity, check_layout, check_patterns
 from ..interventions.instrument import Instrument, plain_forward
 from ..interventions.receipts import Recorder
 from ..interventions.removing import PlainRuns, Removing
+from ..interventions.sites import Site
+from ..interventions.views import Sites, Views
 from .digest import combined, model_digest
 from .tokens import Tokens
 
 if TYPE_CHECKING:
     import torch
-    from numpy.random import Generator
 
     Ids = Any  # LongTensor or int array [n, t]
 else:
@@ -36,8 +38,8 @@ MOST_TOKENS = 8192
 ROW_SUM = {"float32": 1e-4, "float64": 1e-4}  # eager functions take the softmax in float32
 
 
-class LM:
-    """A causal language model with what claims use of it. Views made by `without` share model, recorder and instrument.
+class LM(Views):
+    """A causal language model with what claims use of it. Views (`without`, ...) share model, recorder and instrument.
 
     Args:
         model: a stock transformers causal language model; put in eval mode.
@@ -70,6 +72,7 @@ class LM:
         self.batch_size = batch_size
         self.recorder = Recorder()
         self.removals: tuple[Removal, ...] = ()
+        self.changes: tuple[Change, ...] = ()
         self._tokens = tokens
         self._digest = digest
         self._shared: dict[str, Any] = {"runs": PlainRuns()}  # between a subject and all its views
@@ -192,6 +195,27 @@ class LM:
         for _ in self._passes(tensor, show):
             pass
 
+    def capture(self, ids: Ids, sites: Sites, reduce: Callable[[Site, torch.Tensor, slice], None]) -> None:
+        """Show what stands at these sites once, under this view's interventions: `reduce(site, values, rows)`.
+
+        values: [rows, seq, ...], [rows, k, ...] where the site names k positions, [places, ...] where it names tokens.
+        Nothing is kept.
+        """
+        tensor, found = self._checked(ids), self._sites(sites)
+        tokens = self.known_tokens
+
+        def put(site: Site, part: torch.Tensor, rows: slice) -> None:
+            reduce(site, meant(site, part, tensor[rows], tokens), rows)
+
+        for _ in self._passes(tensor, capture=Capture(found, put)):
+            pass
+
+    def activations(self, ids: Ids, sites: Sites) -> dict[Site, torch.Tensor]:
+        """What stands at these sites, of all rows, on the CPU; see `capture` for shapes."""
+        kept: dict[Site, list[torch.Tensor]] = {}
+        self.capture(ids, sites, lambda site, values, rows: kept.setdefault(site, []).append(values.cpu().clone()))
+        return {site: torch.cat(parts) for site, parts in kept.items()}
+
     # ---- interventions
 
     @property
@@ -213,61 +237,44 @@ class LM:
         found: Identity = self._shared["identity"]
         return found
 
-    def without(self, heads: Iterable[Head], mode: str = "resample", rng: Generator | None = None) -> LM:
-        """The model with the outputs of these query heads replaced in every forward pass. Views nest.
-
-        Values come from the plain run of the model on the same ids, also in a view of a view, so the order of nesting
-        is free; where two removals name one head, the later one holds. One view always resamples in the same way.
-
-        Args:
-            heads: (layer, head) pairs.
-            mode: "resample", "mean" or "zero"; see `Removal`.
-            rng: draws which row each row takes its donor from. One number is drawn in every mode, so variants of a
-                claim that only differ in the mode stay paired.
-
-        Raises:
-            DeclarationError: heads out of range, an empty set, an unknown mode, resampling without rng.
-            InvalidMeasurement: from the view's passes, when a receipt says that the removal did not happen.
-        """
-        seed = None if rng is None else int(rng.integers(2**63))
-        made = removal(heads, mode, seed, self.layers, self.heads)
-        view = copy.copy(self)
-        view.removals = (*self.removals, made)
-        return view
-
-    def only(
-        self, heads: Iterable[Head], layers: Iterable[int], mode: str = "resample", rng: Generator | None = None
-    ) -> LM:
-        """The model without all other heads of these layers; see `without`."""
-        kept = {(int(layer), int(head)) for layer, head in heads}
-        every = [(layer, head) for layer in layers for head in range(self.heads)]
-        return self.without([head for head in every if head not in kept], mode, rng)
-
     # ---- inside
 
     def _passes(
-        self, ids: torch.Tensor, show: Callable[[int, torch.Tensor, slice], None] | None = None
+        self,
+        ids: torch.Tensor,
+        show: Callable[[int, torch.Tensor, slice], None] | None = None,
+        capture: Capture | None = None,
+        slices: Callable[[torch.Tensor], Iterable[slice]] | None = None,
     ) -> Iterator[tuple[torch.Tensor, slice]]:
-        """Logits float32 [rows, t, vocab] batch by batch, under the removals of this view; receipts at the end."""
+        """Logits float32 [rows, t, vocab] batch by batch, under this view's interventions; receipts at the end."""
         if any(part.training for part in self.model.modules()):
             raise InvalidMeasurement(f"{self.name} was put in training mode, so dropout may act: call its eval() first")
-        run = None
-        slices = self._slices if show is None else self._pattern_slices
+        slices = slices or (self._slices if show is None else self._pattern_slices)
+        run = others = None
         if self.removals:
-            token = int(self._ordinary()[0])
-            run = Removing(self.instrument, self.removals, ids, slices, self.recorder, self._shared["runs"], token)
+            run = Removing(self.instrument, self.removals, ids, slices, self.recorder, self._shared["runs"], self.some_token)
+        if self.changes or capture is not None:
+            others = Changing(self, ids, list(slices(ids)), capture)
+        if run is not None:
+            run.others = others
         for rows in slices(ids):
             read = None if show is None else _bound(show, rows)
             if run is not None:
-                yield run.forward(rows, read), rows
-                continue
-            self.recorder.forward_passes += rows.stop - rows.start
-            if read is None:
-                yield plain_forward(self.model, ids[rows]).logits.float(), rows
+                logits = run.forward(rows, read)
             else:
-                yield self.instrument.forward(ids[rows], Plan(read=read)).float(), rows
-        if run is not None:
-            run.finish()
+                self.recorder.forward_passes += rows.stop - rows.start
+                if read is None and others is None:
+                    logits = plain_forward(self.model, ids[rows]).logits.float()
+                else:
+                    plan = Plan() if others is None else others.plan(rows)
+                    plan.read = read
+                    logits = self.instrument.forward(ids[rows], plan).float()
+            if others is not None:
+                others.saw(rows, logits)
+            yield logits, rows
+        for made in (run, others):
+            if made is not None:
+                made.finish()
 
     def _slices(self, ids: torch.Tensor, numbers: int = 0) -> Iterator[slice]:
         """Batches of rows, each of which takes `numbers` and its logits at four bytes a number."""
@@ -284,9 +291,7 @@ class LM:
         tensor = ids if torch.is_tensor(ids) else _tensor(ids, self.name)
         whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
         if tensor.dim() != 2 or 0 in tensor.shape or not whole:
-            raise UsageError(
-                f"{self.name}: ids must be integers [n, t]; {tensor.dtype} {tuple(tensor.shape)} was given"
-            )
+            raise UsageError(f"{self.name}: ids must be integers [n, t]; {tensor.dtype} {tuple(tensor.shape)} was given")
         tensor = tensor.long()
         low, high = int(tensor.min()), int(tensor.max())
         if low < 0 or high >= self.vocab:
@@ -303,6 +308,11 @@ class LM:
             return self.tokens.frequent
         except NotApplicable:
             return np.arange(self.vocab)
+
+    @property
+    def some_token(self) -> int:
+        """An ordinary token, for probes."""
+        return int(self._ordinary()[0])
 
     def _probe(self) -> torch.Tensor:
         rng = np.random.default_rng(0)
