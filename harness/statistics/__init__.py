@@ -1,10 +1,12 @@
 """Judgement: from replicates to a verdict with an interval, a reason and what would have been needed."""
 
+from .calibration import SupportRate, at_the_edge, direct, resampled
 from .clusters import by_cluster
 from .correlation import judge_correlation
 from .designs import Design, Prompts, Seeds, next_look
 from .judge import judge
 from .multiplicity import Adjusted, adjust
+from .power import Plan, plan
 from .summary import EffectSummary, Judgement
 from .times import RestrictedMean, log_rank, restricted_mean
 from .variants import agrees
@@ -14,15 +16,21 @@ __all__ = [
     "Design",
     "EffectSummary",
     "Judgement",
+    "Plan",
     "Prompts",
     "RestrictedMean",
     "Seeds",
+    "SupportRate",
     "adjust",
     "agrees",
+    "at_the_edge",
     "by_cluster",
+    "direct",
     "judge",
     "judge_correlation",
     "log_rank",
     "next_look",
+    "plan",
+    "resampled",
     "restricted_mean",
 ]

@@ -1,0 +1,133 @@
+"""Calibration: how often a claim's own verdicts are right, as rates with intervals and what they rest on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..effect import Value
+from ..errors import UsageError
+from ..region import Region
+from ..verdict import Verdict
+from . import order_statistics, rates
+from .betting import Array
+from .designs import LEVEL, Design, Seeds
+from .judge import judge
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from scipy import optimize
+else:
+    from ..lazy import LazyModule
+
+    optimize = LazyModule("scipy.optimize")
+
+Replicates = Sequence[Mapping[str, Value]]
+
+#: From this many whole verdicts on a rate is measured directly.
+WHOLE_VERDICTS = 36
+#: Power must be at least this; the upper limit of false support must lie below that.
+LEAST_POWER, MOST_FALSE = 0.9, 0.1
+
+
+@dataclass(frozen=True)
+class SupportRate:
+    """The share of verdicts that are SUPPORTED, with its 95 % interval.
+
+    `independent` is the number of independent verdicts it rests on. Only a `direct` rate (36 or more whole verdicts,
+    each from replicates of its own) can meet a bound; a `resampled` one never does.
+    """
+
+    share: float
+    low: float
+    high: float
+    independent: int
+    tier: Literal["direct", "resampled", "too few"]
+
+    @property
+    def powerful(self) -> bool:
+        """On a positive control: directly measured, and at least nine in ten."""
+        return self.tier == "direct" and self.share >= LEAST_POWER
+
+    @property
+    def honest(self) -> bool:
+        """On a negative control or at the edge: directly measured, and surely below one in ten."""
+        return self.tier == "direct" and self.high < MOST_FALSE
+
+
+def direct(verdicts: Sequence[Verdict]) -> SupportRate:
+    """From whole verdicts, each on fresh replicates: the exact interval of Clopper and Pearson."""
+    n, supported = len(verdicts), sum(verdict is Verdict.SUPPORTED for verdict in verdicts)
+    if not n:
+        raise UsageError("a support rate needs at least one verdict, found none")
+    low, high = rates.interval(supported, supported, n, (1 - LEVEL) / 2)
+    return SupportRate(supported / n, low, high, n, "direct" if n >= WHOLE_VERDICTS else "too few")
+
+
+def resampled(
+    pool: Replicates, regions: Mapping[str, Region], design: Design, *, rng: Generator, verdicts: int = 200
+) -> SupportRate:
+    """From a pool of stored replicates: verdicts on replicates drawn from it with replacement.
+
+    Its interval is that of the pool: the whole thing again on pools drawn from the pool, joined with the exact interval
+    of as many independent verdicts as the pool holds, since a pool without spread knows no better.
+    """
+    if not pool:
+        raise UsageError("a support rate needs a pool of replicates, found none")
+
+    def share(indices: NDArray[np.int64], draws: int) -> float:
+        supported = 0
+        for _ in range(draws):
+            chosen = rng.choice(indices, design.most)
+            supported += judge([pool[int(i)] for i in chosen], regions, design).verdict is Verdict.SUPPORTED
+        return supported / draws
+
+    everything = np.arange(len(pool))
+    found = share(everything, verdicts)
+    again = [share(rng.choice(everything, len(pool)), max(10, verdicts // 10)) for _ in range(100)]
+    independent = len(pool) // design.most
+    low, high = (float(end) for end in np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    events = math.floor(found * independent), math.ceil(found * independent)
+    exact = rates.interval(*events, independent, (1 - LEVEL) / 2) if independent else (0.0, 1.0)
+    return SupportRate(found, min(low, exact[0]), max(high, exact[1]), independent, "resampled")
+
+
+def at_the_edge(pool: Replicates, regions: Mapping[str, Region], design: Design) -> list[dict[str, Value]]:
+    """The pool with each effect moved so that its typical value lies on the edge of its region, where support is false.
+
+    Of two edges on the nearer one, on the region's scale. Events cannot be moved: a claim that judges a rate raises
+    `UsageError`.
+    """
+    moved: list[dict[str, Value]] = [{} for _ in pool]
+    for name, region in regions.items():
+        if region.of == "rate":
+            raise UsageError(f"effect {name!r} is an event, which cannot be moved to the edge; calibrate it by a control")
+        lows = np.array([region.forward(one[name].low) for one in pool])
+        highs = np.array([region.forward(one[name].high) for one in pool])
+        shifts = [_shift(name, lows, highs, region.forward(edge), region, design) for edge in region.edges]
+        by = min(shifts, key=abs)
+        for one, low, high in zip(moved, lows, highs, strict=True):
+            one[name] = Value(region.backward(float(low) + by), region.backward(float(high) + by))
+    return moved
+
+
+def _shift(name: str, lows: Array, highs: Array, edge: float, region: Region, design: Design) -> float:
+    """What to add to every effect for its typical value (the median; of prompts the clipped mean) to lie on the edge."""
+    with np.errstate(invalid="ignore"):  # open at both ends
+        middles = lows / 2 + highs / 2
+    typical = order_statistics.median(lows, highs) if len(lows) and isinstance(design, Seeds) else None
+    if typical is not None:
+        return edge - typical
+    if isinstance(design, Seeds) or not len(lows) or not np.isfinite(middles).all():
+        raise UsageError(f"effect {name!r} has no finite typical value in {len(lows)} replicates to move to the edge")
+    bottom, top = design.range_of(name, region)
+    return float(
+        optimize.brentq(
+            lambda by: float(np.clip(middles + by, bottom, top).mean()) - edge, bottom - middles.max(), top - middles.min()
+        )
+    )
