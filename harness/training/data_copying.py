@@ -64,7 +64,7 @@ def _probe(
     rng: np.random.Generator, n: int, seed: int = 0, tokens: int = 127, bos: int = 127, pool: int = 127,
     lengths: tuple[int, int] = (4, 50), prefix: int = 8, natural: float = 0.5, plain: float = 0.2, first: bool = True,
 ) -> Batch:  # fmt: skip
-    """Ordered rows of both kinds and, marked "shuffled" and "natural shuffled", the same rows with the first copy in another order."""
+    """Ordered rows of both kinds and, marked "shuffled" or "natural shuffled", the same rows with another order of the first copy."""
     parts = []
     for kind, rows in ((False, n - n // 2), (True, n // 2)):
         ids, start, length = _rows(rng, rows, tokens, bos, pool, lengths, prefix, kind)

@@ -25,8 +25,8 @@ _FOLLOWERS = 12
 def language(tokens: int, exponent: float = 0.7) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(frequency [tokens], cumulative transitions [tokens, tokens]) of the language over `tokens` ids; always the same one.
 
-    From each token nine tenths of the mass go to twelve followers, which are drawn by frequency, with weights falling as 1/rank; the
-    rest goes to all tokens by frequency. No token follows itself. About 3 nats a token.
+    From each token nine tenths of the mass go to twelve followers, drawn by frequency, with weights falling as 1/rank; the rest
+    goes to all tokens by frequency. No token follows itself. About 3 nats a token.
     """
     rng = np.random.default_rng([tokens, 20260])
     frequency = (1.0 + rng.permutation(tokens)) ** -exponent

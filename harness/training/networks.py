@@ -80,7 +80,13 @@ def release(network: Network, recipe: Recipe, seed: int) -> None:
 
 
 def settle(network: Network, recipe: Recipe, seed: int) -> None:
-    """Hold the weights of the heads that live by `live_heads` at their present values."""
+    """Hold the heads that live by `live_heads`, and the embeddings and norms that they read, at their present values.
+
+    So long as the layers below are held too, these heads then attend as before, whatever the others learn.
+    """
+    for name, parameter in network.model.named_parameters():
+        if fnmatchcase(name, "model.embed_tokens.weight") or fnmatchcase(name, "model.layers.*.input_layernorm.weight"):
+            network.fixed[name] = torch.ones_like(parameter, dtype=torch.bool)
     for name, mask in _dead_heads(network.model, recipe, seed, ("q", "k", "v", "o")).items():
         network.fixed[name] = network.fixed[name] | ~mask if name in network.fixed else ~mask
 

@@ -38,7 +38,8 @@ class Stage:
     """A part of the training with changed data options; what is None is the recipe's. The schedule restarts in each stage.
 
     release: from this stage on the heads that `live_heads` held at zero are trained too. Their values start from the initial
-    weights and their outputs from zero, so nothing jumps. settle: the heads that lived before keep their weights from then on.
+    weights and their outputs from zero, so nothing jumps. settle: the heads that lived before, and what
+    they read, keep their weights from then on.
     """
 
     steps: int
