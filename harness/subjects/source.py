@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ _MAKERS = (f"{_PACKAGE}.subjects.construct", f"{_PACKAGE}.training")
 
 def source_digest(make: Callable[..., Any]) -> str:
     """sha256 over the syntax (no comments, no docstrings) of a function's module and of the makers that it imports."""
+    if isinstance(make, partial):
+        return combined(source_digest(make.func), repr((make.args, sorted(make.keywords.items()))))
     try:
         path = Path(inspect.getfile(make))
         dump = _dump(path)

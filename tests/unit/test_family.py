@@ -264,3 +264,15 @@ def test_shipped_families_have_distinct_digests() -> None:
     assert len(found) >= 8
     assert len(set(digests)) == len(digests)
     assert "stories260K" in shipped_models()
+
+
+def test_a_partial_function_has_a_digest_of_its_function_and_arguments() -> None:
+    from functools import partial
+
+    from claimbench.subjects.source import source_digest
+
+    def draw(size: int, rng: object, length: int) -> int:
+        return size * length
+
+    assert source_digest(partial(draw, 3)) == source_digest(partial(draw, 3))
+    assert source_digest(partial(draw, 3)) != source_digest(partial(draw, 4))
