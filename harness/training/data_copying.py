@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from .data_natural import natural_text, uniform_spans
 from .streams import Batch, data_stream
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .streams import Ids
 
 
@@ -46,7 +48,7 @@ def _joined(parts: list[Batch]) -> Batch:
     """Batches of one width below each other; a mark that a part lacks is empty there."""
     width = max(part.ids.shape[1] for part in parts)
 
-    def wide(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def wide(array: NDArray[Any]) -> NDArray[Any]:
         return np.pad(array, ((0, 0), (0, width - array.shape[1])))
 
     names = {name for part in parts for name in part.marks}
@@ -64,7 +66,7 @@ def _probe(
     rng: np.random.Generator, n: int, seed: int = 0, tokens: int = 127, bos: int = 127, pool: int = 127,
     lengths: tuple[int, int] = (4, 50), prefix: int = 8, natural: float = 0.5, plain: float = 0.2, first: bool = True,
 ) -> Batch:  # fmt: skip
-    """Ordered rows of both kinds and, marked "shuffled" or "natural shuffled", the same rows with another order of the first copy."""
+    """Ordered rows of both kinds; marked "shuffled" or "natural shuffled", the same rows with the first copy in another order."""
     parts = []
     for kind, rows in ((False, n - n // 2), (True, n // 2)):
         ids, start, length = _rows(rng, rows, tokens, bos, pool, lengths, prefix, kind)

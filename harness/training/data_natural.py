@@ -29,7 +29,7 @@ def language(tokens: int, exponent: float = 0.7) -> tuple[NDArray[np.float64], N
     goes to all tokens by frequency. No token follows itself. About 3 nats a token.
     """
     rng = np.random.default_rng([tokens, 20260])
-    frequency = (1.0 + rng.permutation(tokens)) ** -exponent
+    frequency: NDArray[np.float64] = np.power(1.0 + rng.permutation(tokens).astype(np.float64), -exponent)
     frequency /= frequency.sum()
     transitions = np.tile(0.1 * frequency, (tokens, 1))
     for token in range(tokens):
@@ -38,7 +38,8 @@ def language(tokens: int, exponent: float = 0.7) -> tuple[NDArray[np.float64], N
         transitions[token, followers] += 0.9 * weights / weights.sum()
     np.fill_diagonal(transitions, 0.0)
     transitions /= transitions.sum(1, keepdims=True)
-    return frequency, transitions.cumsum(1)
+    cumulative: NDArray[np.float64] = transitions.cumsum(1)
+    return frequency, cumulative
 
 
 def natural_text(rng: np.random.Generator, n: int, length: int, tokens: int) -> Ids:

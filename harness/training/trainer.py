@@ -145,7 +145,7 @@ def _train_stage(
                 f"training {recipe.name} at seed {run.seed}: the loss is {value} at step {run.steps}; lower the rate"
             )
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         if recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
         for group in optimiser.param_groups:

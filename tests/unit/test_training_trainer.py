@@ -41,14 +41,14 @@ def test_a_seed_gives_the_same_network_and_curve_again_and_another_seed_does_not
 
 def test_training_changes_nothing_outside() -> None:
     torch.manual_seed(5)
-    np.random.seed(5)  # noqa: NPY002 (the global generator must stay as it is)
+    np.random.seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    state = np.random.get_state()[1].tolist()  # type: ignore[index,union-attr] # noqa: NPY002
+    state = np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
     threads = torch.get_num_threads()
     train(tiny(), 0)
     assert torch.equal(torch.rand(3), expected)
-    assert np.random.get_state()[1].tolist() == state  # type: ignore[index,union-attr] # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == state  # type: ignore[index,union-attr]
     assert torch.get_num_threads() == threads
 
 
