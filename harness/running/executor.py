@@ -137,6 +137,7 @@ class _Schedule:
         self.session, self.pool, self.progress = session, pool, progress
         self.running: dict[Future[str | None], tuple[Item | None, str]] = {}
         self.outstanding: dict[str, int] = {}
+        self.asked: set[tuple[str, int]] = set()
         self.done = self.known = 0
         for subject in dict.fromkeys(item.subject for item in items):  # long tasks first, so that none is left alone at the end
             for seed in session.recorded.seeds(subject):
@@ -168,6 +169,12 @@ class _Schedule:
         ]
         self.outstanding[item.id] = len(missing)
         for index in missing:
+            if (item.id, index) in self.asked:
+                raise ClaimbenchError(
+                    f"{item.id}: replicate {index} was measured and is not in the store under the key that is looked for: "
+                    "code changed while measuring; run again"
+                )
+            self.asked.add((item.id, index))
             self._submit(item, f"{item.claim.name} [{item.label}] #{index}", _replicate, Order.of(item), index)
 
     def _submit(self, item: Item | None, what: str, function: Callable[..., str | None], *arguments: Any) -> None:

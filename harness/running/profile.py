@@ -34,7 +34,7 @@ class Profile:
 
         if item.subject.seeded:
             return Seeds(looks=self.looks)
-        return Prompts(bounds=dict(item.claim.bounds), most=self.most(item.claim))
+        return Prompts(bounds=dict(item.claim.bounds), most=self.most(item.claim), tuned_for=item.claim.most)
 
 
 PROFILES: Mapping[str, Profile] = {
