@@ -40,7 +40,7 @@ def record(run: Run, folder: Path) -> Path:
     }
     about = {"recipe": run.recipe.name, "version": str(run.recipe.version), "digest": run.recipe.digest(), "seed": str(run.seed)}
     path = folder / f"{run.seed}.safetensors"
-    _replace(path, safetensors_torch.save(weights, about))
+    _replace(path, _sorted_header(safetensors_torch.save(weights, about)))
     curve = {
         "recipe": run.recipe.name,
         "version": run.recipe.version,
@@ -118,6 +118,13 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """The file with its header's entries in order: safetensors writes the metadata in another order each time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode().ljust(end - 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def _replace(path: Path, content: bytes) -> None:

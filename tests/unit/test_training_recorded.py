@@ -35,6 +35,11 @@ def test_weights_come_back_and_zeros_are_not_stored(run: Run, tmp_path: Path) ->
     assert sorted(p.name for p in path.parent.iterdir()) == ["5.json", "5.safetensors"]
 
 
+def test_recording_twice_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    one, again = (record(run, tmp_path / name).read_bytes() for name in ("a", "b"))
+    assert one == again
+
+
 def test_the_curve_is_small_and_says_where_and_when(run: Run, tmp_path: Path) -> None:
     found = recorded_curve(record(run, tmp_path))
     assert len(found["curve"]) <= 20 and found["curve"][-1]["step"] == 60
