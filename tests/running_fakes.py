@@ -40,7 +40,16 @@ def fake_family(name: str, levels: Sequence[float], seeds: int = 11, version: in
     def make(seed: int) -> Built:
         return Built(Net(), Tokens(range(20)), {"level": levels[seed % len(levels)]})
 
-    made = Family(name, name, "organism", version, seeds, make, source=f"{levels}/{seeds}", content=lambda s: repr(levels[s % len(levels)]))
+    made = Family(
+        name,
+        name,
+        "organism",
+        version,
+        seeds,
+        make,
+        source=f"{levels}/{seeds}",
+        content=lambda s: repr(levels[s % len(levels)]),
+    )
     return register(made)
 
 

@@ -18,6 +18,7 @@ from claimbench.running.measure import Measurer
 from claimbench.running.session import Session
 from claimbench.running.streams import stream
 from claimbench.running.subjects import Subjects
+
 from running_fakes import declared, effect_is_large, fake_family, fake_lm, item, level, nothing, session
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -73,7 +74,11 @@ def two_models_of_one_name_are_two(folder: Path) -> None:
     for path, value, digest in (("/one/gpt", 1.0, "a"), ("/two/gpt", 0.0, "b")):
         subjects[path] = fake_lm(value, digest * 64)
     shared = session(folder)
-    for subject in (Subject("gpt", "model", "/one/gpt"), Subject("gpt", "model", "/two/gpt"), Subject("fake", "model", "/two/gpt")):
+    for subject in (
+        Subject("gpt", "model", "/one/gpt"),
+        Subject("gpt", "model", "/two/gpt"),
+        Subject("fake", "model", "/two/gpt"),
+    ):
         found.append(shared.run(Item(made, "toy", subject))["verdict"])
     found.append(shared.run(Item(made, "toy", Subject("fake", "family")))["verdict"])
     assert found == ["SUPPORTED", "REFUTED", "REFUTED", "SUPPORTED"]
@@ -137,7 +142,7 @@ def a_repeat_measures_nothing(folder: Path) -> None:
             shared.run(each)
         entries.append(sorted(path.name for path in (folder / "store" / "entries").rglob("*.json")))
     assert entries[0] == entries[1]
-    # Six seeds of effect, variant, both controls, preconditions of both families (not again for the control); one rerun.
+    # Six seeds of effect, variant, both controls, preconditions of both families (not again for the control); a rerun.
     assert len(entries[0]) == 6 * (4 + 2) + 1
 
 
@@ -280,7 +285,9 @@ def streams_by_model(patch: pytest.MonkeyPatch) -> None:
 def overrides_ignored(patch: pytest.MonkeyPatch) -> None:
     """The control is the treatment."""
     init = Injector.__init__
-    patch.setattr(Injector, "__init__", lambda self, lm, index, root, overrides, **more: init(self, lm, index, root, {}, **more))
+    patch.setattr(
+        Injector, "__init__", lambda self, lm, index, root, overrides, **more: init(self, lm, index, root, {}, **more)
+    )
 
 
 def sign_flipped(patch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -9,21 +10,24 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# An inner run in this process forgets what it imported; what cannot be imported twice, or slowly, is imported before.
-import claimbench.reporting.html
-import claimbench.reporting.markdown
-import claimbench.running.plan
-import claimbench.running.session
-import claimbench.statistics
-import claimbench.subjects.loading
-import hypothesis
-import jsonschema
-import scipy.special
-import scipy.stats
-import torch  # noqa: F401
 from claimbench.running.collecting import load_all_organisms
 from lab import Lab
 
+# An inner run in this process forgets what it imported; what cannot be imported twice, or slowly, is imported before.
+for _name in (
+    "claimbench.reporting.html",
+    "claimbench.reporting.markdown",
+    "claimbench.running.plan",
+    "claimbench.running.session",
+    "claimbench.statistics",
+    "claimbench.subjects.loading",
+    "hypothesis",
+    "jsonschema",
+    "scipy.special",
+    "scipy.stats",
+    "torch",
+):
+    importlib.import_module(_name)
 load_all_organisms([], Path(__file__).parent)
 
 

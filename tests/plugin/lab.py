@@ -104,7 +104,9 @@ def claim(
     finding = told.pop("finding")
     given = ", ".join(f"{key}={value}" for key, value in told.items() if value)
     inside = textwrap.indent(textwrap.dedent(body), "    ")
-    return f'\n\n@claim({finding}, {given})\n{between}def {name}({parameters}):\n    """Level, with a little noise."""\n{inside}\n'
+    docstring = '    """Level, with a little noise."""'
+    return f"\n\n@claim({finding}, {given})\n{between}def {name}({parameters}):\n{docstring}\n{inside}\n"
+
 
 #: As in the strictest project; without the plugins of others that are slow to start.
 STRICT = ("-W", "error", "--strict-markers", "-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:pytest_cov")
@@ -129,7 +131,9 @@ class Lab:
         """Write a claim file."""
         return self.write(file, header + "".join(sources or (claim(),)))
 
-    def expect(self, verdict: str, claim: str = "effect_is_large", subject: str = "strong", reason: str = "seen") -> None:
+    def expect(
+        self, verdict: str, claim: str = "effect_is_large", subject: str = "strong", reason: str = "seen"
+    ) -> None:
         """Commit an expected verdict."""
         content = {claim: {subject: {"standard": {"verdict": verdict, "reason": reason}}}}
         self.write("claims/expected.json", json.dumps(content))
@@ -150,6 +154,10 @@ class Lab:
     def verdicts(self, folder: str = "report") -> Mapping[str, str]:
         """Verdicts by item, without the file."""
         return {r["item"].rpartition("::")[2]: r["verdict"] for r in self.results(folder)["results"]}
+
+    def stored(self, store: str = ".claimbench/store") -> set[str]:
+        """Keys of the store's entries, whole ones only."""
+        return {path.stem for path in (self.path / store / "entries").rglob("*.json") if not path.name.startswith(".")}
 
     def entries(self) -> dict[str, bytes]:
         """The store's entries as they lie on disk."""

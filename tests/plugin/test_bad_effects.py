@@ -1,4 +1,4 @@
-"""What a claim function must not return: ERROR with a line that says so, INVALID where a rerun differs, never a guess."""
+"""What a claim function must not return: ERROR with a line that says so, INVALID where a rerun differs."""
 
 from __future__ import annotations
 
@@ -51,9 +51,13 @@ def test_an_interval_may_be_open_at_one_end(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("value", "need", "told"),
-    [("float('nan')", "at_least(0.5, 'nat', wanted)", "is NaN"), ("'much'", "at_least(0.5, 'nat', wanted)", "not a number"),
-     ("None", "at_least_one(wanted)", "not something to count"), ("1 / 0", "at_least_one(wanted)", "ZeroDivisionError")],
-)  # fmt: skip
+    [
+        ("float('nan')", "at_least(0.5, 'nat', wanted)", "is NaN"),
+        ("'much'", "at_least(0.5, 'nat', wanted)", "not a number"),
+        ("None", "at_least_one(wanted)", "not something to count"),
+        ("1 / 0", "at_least_one(wanted)", "ZeroDivisionError"),
+    ],
+)
 def test_a_precondition_must_be_a_number(lab: Lab, value: str, need: str, told: str) -> None:
     lab.claims(f"\n@step\ndef wanted(level):\n    return {value}\n" + claim(requires=f"[{need}]"))
     lab.run("claims", "--report", "report")
@@ -79,7 +83,10 @@ def test_a_claim_that_is_not_pure_is_invalid(lab: Lab, what: str) -> None:
 
 
 def test_a_step_that_is_not_pure_is_found_as_well(lab: Lab) -> None:
-    lab.claims("\n@step\ndef drift(level):\n    return level + np.random.rand()\n" + claim(parameters="drift", body="return drift"))
+    lab.claims(
+        "\n@step\ndef drift(level):\n    return level + np.random.rand()\n"
+        + claim(parameters="drift", body="return drift")
+    )
     lab.run("claims", "--report", "report")
     (found,) = lab.results()["results"]
     assert found["verdict"] == "INVALID" and "not pure" in found["reason"]
@@ -104,7 +111,9 @@ def test_a_binding_variant_of_the_opposite_sign_vetoes_support(lab: Lab) -> None
     lab.run("claims", "--report", "report")
     (found,) = lab.results()["results"]
     assert found["verdict"] == "INCONCLUSIVE" and "points the other way" in found["reason"]
-    lab.claims(claim(body="return sign * level", parameters="level, sign=1.0", variants=variants.replace("binding=True, ", "")))
+    lab.claims(
+        claim(body="return sign * level", parameters="level, sign=1.0", variants=variants.replace("binding=True, ", ""))
+    )
     lab.run("claims", "--report", "report")
     (found,) = lab.results()["results"]
     assert found["verdict"] == "SUPPORTED" and found["variants"][0]["agrees"] is False

@@ -91,7 +91,7 @@ def test_show_tells_a_finding_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", "load-bearing/top-heads-beat-random"]) == 0
     text = capsys.readouterr().out
     for part in ("arXiv:2509.22947", "claims/load_bearing/test_heads.py::top_induction_heads_are_load_bearing",
-                 "above 0.1 share of gain", "needs: order gain at least 0.5 nat", "negative control: heads = permuted -> REFUTED",
+                 "above 0.1 share of gain", "needs: order gain", "negative control: heads = permuted -> REFUTED",
                  "guard control: stories260K -> NOT_APPLICABLE", "(binding)"):  # fmt: skip
         assert part in text
     assert cli.main(["show", "load-bearing/natural-best-at-largest"]) == 0
@@ -120,7 +120,8 @@ def test_list_gives_every_finding_of_every_card(capsys: pytest.CaptureFixture[st
 def test_listing_imports_no_claim_and_no_heavy_library(lab: Lab) -> None:
     script = (
         "import sys\nfrom claimbench import cli\ncode = cli.main(['list', '--json'])\n"
-        "print([code, [n for n in ('torch', 'transformers', 'scipy', 'pytest') if n in sys.modules]], file=sys.stderr)\n"
+        "heavy = ('torch', 'transformers', 'scipy', 'pytest')\n"
+        "print([code, [name for name in heavy if name in sys.modules]], file=sys.stderr)\n"
     )
     result = lab.pytester.run(sys.executable, "-c", script)
     assert result.errlines[-1] == "[0, []]"
@@ -156,3 +157,22 @@ def test_lock_then_change_is_told(lab: Lab, capsys: pytest.CaptureFixture[str]) 
     lab.claims(claim(holds='above(0.4, unit="nat")'), file="claims/test_toy.py")
     lab.run("claims", "--report", "report")
     assert "changed since it was locked" in lab.results()["results"][0]["lock"]["amended"]
+
+
+def test_a_store_that_fails_in_a_measuring_process_is_one_line(lab: Lab) -> None:
+    lab.claims(claim("first"))
+    lab.run("claims")
+    (path, *_) = sorted((lab.path / ".claimbench" / "store" / "entries").rglob("*.json"))
+    path.write_text("torn")
+    result = command(lab, "run", "claims", "--jobs", "2")
+    assert result.ret == 4
+    lines = [line for line in [*result.outlines, *result.errlines] if "is corrupt: delete that file" in line]
+    assert len(lines) == 1 and "Traceback" not in str(result.stderr) and "SUPPORTED" not in str(result.stdout)
+
+
+def test_a_claim_that_fails_in_a_measuring_process_is_its_verdict(lab: Lab) -> None:
+    """And not the end of the others."""
+    lab.claims(claim("first", body="raise ValueError('no such thing')") + claim("second"))
+    result = command(lab, "run", "claims", "--jobs", "2", "--report", "report")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert lab.verdicts() == {"first[strong]": "ERROR", "second[strong]": "SUPPORTED"}

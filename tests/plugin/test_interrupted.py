@@ -44,7 +44,7 @@ def test_a_real_ctrl_c_at_the_terminal(lab: Lab, words: list[str]) -> None:
         text=True,
         start_new_session=True,
     )
-    while not ((lab.path / "begun").exists() and len(lab.entries()) >= 7):
+    while not ((lab.path / "begun").exists() and len(lab.stored()) >= 7):
         assert process.poll() is None
         time.sleep(0.02)
     time.sleep(0.3)  # a result of another process is on its way
@@ -61,9 +61,9 @@ def kill_at_random(command: list[str], lab: Lab, rng: random.Random, times: int,
     killed = 0
     for _ in range(times):
         process = subprocess.Popen(command, cwd=lab.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        before = len(lab.entries())
-        while process.poll() is None and len(lab.entries()) == before:  # until it has begun to measure
-            time.sleep(0.005)
+        before = len(lab.stored())
+        while process.poll() is None and len(lab.stored()) == before:  # until it has begun to measure
+            time.sleep(0.01)
         time.sleep(rng.uniform(0, longest))
         killed += process.poll() is None
         process.send_signal(signal.SIGKILL)
@@ -81,7 +81,7 @@ def test_a_kill_at_any_moment_loses_and_changes_nothing(lab: Lab) -> None:
     torn_or_whole(lab)
     lab.run("claims", "--with-controls", "--report", "resumed")
     assert told(lab, "resumed") == told(lab, "whole")
-    assert set(lab.entries()) == {p.name for p in (lab.path / "whole-store" / "entries").rglob("*.json")}
+    assert lab.stored() == lab.stored("whole-store")
 
 
 @pytest.mark.slow
@@ -116,9 +116,43 @@ def torn_or_whole(lab: Lab) -> None:
     from claimbench.running.store import Store
 
     store = Store(lab.path / ".claimbench" / "store")
-    names = [name for name in lab.entries() if not name.startswith(".")]
-    assert names and all(store.get(name.removesuffix(".json")) is not None for name in names)
+    assert lab.stored() and all(store.get(key) is not None for key in lab.stored())
 
 
 def told(lab: Lab, folder: str) -> dict[str, object]:
     return {r["item"]: (r["verdict"], r["replicates"], r["reason"]) for r in lab.results(folder)["results"]}
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_command_measures_judges_what_there_is(lab: Lab) -> None:
+    waiting = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\nreturn level"
+    lab.claims(claim("first") + claim("second", body=waiting))
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "claimbench",
+            "run",
+            "claims",
+            "--jobs",
+            "2",
+            "--report",
+            "report",
+            "-p",
+            "no:hypothesispytest",
+        ],
+        cwd=lab.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while not ((lab.path / "begun").exists() and len(lab.stored()) >= 7):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "what is measured stays measured" in output, output
+    assert "Traceback" not in output, output
+    assert lab.verdicts() == {"first[strong]": "SUPPORTED"}
+    assert lab.results()["missing"] == ["claims/test_toy.py::second[strong]"]

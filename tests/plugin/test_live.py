@@ -47,7 +47,9 @@ def test_a_live_model_comes_to_what_pytest_comes_to(lab: Lab, model: tuple[Any, 
 @pytest.mark.slow
 def test_results_are_objects_with_an_array_for_every_head(lab: Lab, model: tuple[Any, Any, Path]) -> None:
     live, tokenizer, _ = model
-    (found, *_) = claimbench.run(live, tokenizer, claims=FINDINGS[1:], profile="smoke", name="mine", store=lab.path / "live")
+    (found, *_) = claimbench.run(
+        live, tokenizer, claims=FINDINGS[1:], profile="smoke", name="mine", store=lab.path / "live"
+    )
     maps = [np.array(o["values"]) for o in found.observations.values() if o["kind"] == "heads"]
     assert maps and all(m.shape == (live.config.num_hidden_layers, live.config.num_attention_heads) for m in maps)
     assert "NOT_APPLICABLE load-bearing/anti-induction-near-zero on mine" in repr(found)

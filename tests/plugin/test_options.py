@@ -62,7 +62,11 @@ def test_a_device_that_is_absent_is_one_line(lab: Lab, device: str, monkeypatch:
 def test_ini_keys_mean_what_the_options_mean(lab: Lab) -> None:
     lab.claims()
     lab.write("more/numbers.py", (lab.path / "organisms/numbers.py").read_text().replace('number("', 'number("more-'))
-    lab.claims(claim(on='causal_lm(organism="more-strong")', controls='[positive(on="more-strong-too"), negative(level=nothing)]'))
+    lab.claims(
+        claim(
+            on='causal_lm(organism="more-strong")', controls='[positive(on="more-strong-too"), negative(level=nothing)]'
+        )
+    )
     lab.write(
         "pytest.ini",
         "[pytest]\nclaimbench_profile = smoke\nclaimbench_seed = 7\nclaimbench_report = out\nclaimbench_store = kept\n"

@@ -92,7 +92,10 @@ def test_lf_reruns_only_what_failed(lab: Lab) -> None:
 
 
 def test_claims_and_plain_tests_share_a_file(lab: Lab) -> None:
-    lab.claims(claim() + "\n\ndef test_plain(tmp_path):\n    assert tmp_path.is_dir()\n\n\ndef test_bad():\n    assert 1 == 2\n")
+    lab.claims(
+        claim()
+        + "\n\ndef test_plain(tmp_path):\n    assert tmp_path.is_dir()\n\n\ndef test_bad():\n    assert 1 == 2\n"
+    )
     result = lab.run("claims", "--report", "report")
     result.assert_outcomes(passed=2, failed=1)
     assert lab.results()["complete"]
@@ -104,7 +107,18 @@ def test_two_processes_come_to_the_same_as_one(lab: Lab, dist: str) -> None:
     lab.claims(claim("first", on='causal_lm(organism=["strong", "absent"])') + claim("second"))
     lab.run("claims", "--with-controls", "--report", "one", "--store", "store-1")
     result = lab.run_apart(
-        "claims", "--with-controls", "--report", "two", "--store", "store-2", "-n", "2", "--dist", dist, "--junitxml", "j.xml"
+        "claims",
+        "--with-controls",
+        "--report",
+        "two",
+        "--store",
+        "store-2",
+        "-n",
+        "2",
+        "--dist",
+        dist,
+        "--junitxml",
+        "j.xml",
     )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     one, two = (

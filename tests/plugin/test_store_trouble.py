@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from lab import STRICT, Lab, claim, one_line
@@ -125,8 +126,13 @@ def test_a_key_that_another_process_holds_is_waited_for_and_its_holder_named(lab
     try:
         while not (lab.path / "held").exists():
             assert holder.poll() is None
+            time.sleep(0.02)
         waiting = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "claims", *STRICT], cwd=lab.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-m", "pytest", "claims", *STRICT],
+            cwd=lab.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert waiting.stdout is not None
         line = next(text for text in waiting.stdout if "waiting for store key" in text)

@@ -115,13 +115,16 @@ def test_smoke_may_leave_undecided_what_standard_decides(lab: Lab) -> None:
     assert lab.run("claims", "--profile", "standard").ret == pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.mark.parametrize(
-    "content",
-    ['{"effect_is_large": {"strong": {"standard": "SUPPORTED"}}}', '{"effect_is_large": {"strong": {"standard": '
-     '{"verdict": "SUPORTED", "reason": "a slip"}}}}', '["SUPPORTED"]', "{", '{"effect_is_large": {"strong": {"standard": '
-     '{"verdict": "SUPPORTED"}}}}'],
-    ids=["no object", "no verdict", "a list", "no JSON", "no reason"],
-)  # fmt: skip
+MALFORMED = {
+    "no object": '{"effect_is_large": {"strong": {"standard": "SUPPORTED"}}}',
+    "no verdict": '{"effect_is_large": {"strong": {"standard": {"verdict": "SUPORTED", "reason": "a slip"}}}}',
+    "no reason": '{"effect_is_large": {"strong": {"standard": {"verdict": "SUPPORTED"}}}}',
+    "a list": '["SUPPORTED"]',
+    "no JSON": "{",
+}
+
+
+@pytest.mark.parametrize("content", list(MALFORMED.values()), ids=list(MALFORMED))
 def test_a_malformed_expectation_is_one_line(lab: Lab, content: str) -> None:
     lab.claims()
     lab.write("claims/expected.json", content)
@@ -142,7 +145,10 @@ def test_a_negative_control_that_supports_makes_the_claim_unsound_and_fails(lab:
 
 def test_controls_that_do_their_work_make_the_claim_sound(lab: Lab) -> None:
     lab.claims(
-        claim(controls='[positive(on="strong-too"), negative(level=nothing), guard(on="absent")]', requires='[at_least(0.5, "nat", level)]')
+        claim(
+            controls='[positive(on="strong-too"), negative(level=nothing), guard(on="absent")]',
+            requires='[at_least(0.5, "nat", level)]',
+        )
     )
     result = lab.run("claims", "--with-controls", "--report", "report")
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # the negative control fails the precondition: it is no negative

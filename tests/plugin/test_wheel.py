@@ -1,4 +1,4 @@
-"""The wheel, installed where nothing of the checkout is in reach, beside a user's own `claims` and `harness` packages."""
+"""The wheel, installed out of reach of the checkout, beside a user's own `claims` and `harness` packages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def network(name, scale):
         from transformers import GPT2Config, GPT2LMHeadModel
 
         torch.manual_seed(seed)
-        config = GPT2Config(n_layer=1, n_head=2, n_embd=8, n_positions=32, vocab_size=24, bos_token_id=None, eos_token_id=None)
+        sizes = {"n_layer": 1, "n_head": 2, "n_embd": 8, "n_positions": 32, "vocab_size": 24}
+        config = GPT2Config(**sizes, bos_token_id=None, eos_token_id=None)
         model = GPT2LMHeadModel(config)
         with torch.no_grad():
             for weight in (model.transformer.h[0].attn.c_proj.weight, model.lm_head.weight):
@@ -101,7 +102,18 @@ def test_one_claim_and_one_organism_in_somebody_s_folder(python: Path, folder: P
         "    assert (claims.WHOSE, harness.WHOSE) == ('mine: claims', 'mine: harness')\n"
         f"    assert claimbench.__file__.startswith({os.fspath(python.parents[1])!r})\n"
     )
-    words = ["-m", "pytest", "--with-controls", "--report", "report", "-W", "error", "--strict-markers", "-p", "no:hypothesispytest"]
+    words = [
+        "-m",
+        "pytest",
+        "--with-controls",
+        "--report",
+        "report",
+        "-W",
+        "error",
+        "--strict-markers",
+        "-p",
+        "no:hypothesispytest",
+    ]
     result = run(python, folder, *words)
     assert result.returncode == 0, result.stdout + result.stderr
     document = json.loads((folder / "report" / "results.json").read_text())

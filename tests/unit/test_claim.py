@@ -25,6 +25,7 @@ from claimbench import (
 )
 from claimbench.control import EXPECTED
 from claimbench.step import Step, choices_of, reach
+
 from running_fakes import declared, effect_is_large, level, nothing
 
 
@@ -45,7 +46,12 @@ def test_a_claim_knows_its_words() -> None:
 
 @pytest.mark.parametrize(
     ("region", "bound"),
-    [(above(0.5, unit="nat"), 1.0), (below(-3.0, unit="nat"), 6.0), (within(0.02, unit="nat"), 1.0), (interval(0.35, 0.65), 1.3)],
+    [
+        (above(0.5, unit="nat"), 1.0),
+        (below(-3.0, unit="nat"), 6.0),
+        (within(0.02, unit="nat"), 1.0),
+        (interval(0.35, 0.65), 1.3),
+    ],
 )
 def test_the_bound_lies_beyond_every_edge_by_default(region: Any, bound: float) -> None:
     assert declared(holds=region).bounds == {"effect": bound}

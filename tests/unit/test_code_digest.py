@@ -73,7 +73,8 @@ def effect(lm, level, rng):
     """What is estimated."""
     # a remark
     gain = order_gain(lm, None) if lm is None else 0.0
-    return SCALE * halve(level) + TABLE["double"](cached(1)) + tripled(2) + Helper().value() + shifted(1) + WEIGHTS.sum() + gain
+    told = TABLE["double"](cached(1)) + tripled(2) + Helper().value() + shifted(1) + WEIGHTS.sum()
+    return SCALE * halve(level) + told + gain
 '''
 COUNT = itertools.count()
 
@@ -161,7 +162,9 @@ def test_remarks_and_docstrings_anywhere_void_nothing(
 
 @settings(max_examples=15, deadline=None)
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False))
-def test_two_constants_share_a_digest_only_if_they_are_one(digest: Callable[..., str], one: float, other: float) -> None:
+def test_two_constants_share_a_digest_only_if_they_are_one(
+    digest: Callable[..., str], one: float, other: float
+) -> None:
     same = digest(SOURCE.replace("SCALE = 2.0", f"SCALE = {one!r}".replace("inf", "float('inf')"))) == digest(
         SOURCE.replace("SCALE = 2.0", f"SCALE = {other!r}".replace("inf", "float('inf')"))
     )
@@ -205,9 +208,13 @@ def test_the_digest_does_not_depend_on_what_is_imported_or_on_the_process(tmp_pa
         "claims = load_claims([claims_root()], Path.cwd())\n"
         "print(json.dumps({{n: code_digest([c.function]) for n, c in claims.items()}}))\n"
     )
-    everything = "import torch, claimbench.subjects.loading, claimbench.reporting, claimbench.training, claimbench.running.live"
+    everything = (
+        "import torch, claimbench.subjects.loading, claimbench.reporting, claimbench.training, claimbench.running.live"
+    )
     outputs = [
-        subprocess.run([sys.executable, "-c", script.format(first)], cwd=tmp_path, check=True, capture_output=True, text=True)
+        subprocess.run(
+            [sys.executable, "-c", script.format(first)], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
         for first in ("", everything)
     ]
     bare, full = (json.loads(output.stdout) for output in outputs)
@@ -226,7 +233,9 @@ def test_every_shipped_claim_depends_on_the_measures_it_uses() -> None:
 
     def with_changed(module: str) -> str:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(room, "_module_dump", lambda name: "changed" if name == f"claimbench.{module}" else real(name))
+            patch.setattr(
+                room, "_module_dump", lambda name: "changed" if name == f"claimbench.{module}" else real(name)
+            )
             return code_digest([heads.function])
 
     for module in ("measures.gains", "measures.matched", "measures.scores", "interventions.removing", "subjects.lm"):

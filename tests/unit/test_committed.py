@@ -16,6 +16,7 @@ from claimbench.running.profile import PROFILES
 from claimbench.subjects.family import families
 from claimbench.subjects.shipped import shipped_models
 from claimbench.verdict import Verdict
+
 from running_fakes import declared, item, level, nothing
 
 
@@ -73,7 +74,9 @@ def test_the_lock_holds_what_is_fixed_in_advance(what: str) -> None:
 
 
 def test_the_lock_holds_nothing_else() -> None:
-    assert committed.protocol_hash(declared(why="another reason", documented="more")) == committed.protocol_hash(declared())
+    assert committed.protocol_hash(declared(why="another reason", documented="more")) == committed.protocol_hash(
+        declared()
+    )
 
 
 def test_a_locked_claim_changes_only_with_a_reason_and_says_so(folder: Path) -> None:

@@ -10,6 +10,7 @@ from claimbench import NotApplicable, step
 from claimbench.errors import DeclarationError
 from claimbench.running.inject import Injector
 from claimbench.running.streams import stream
+
 from running_fakes import fake_lm
 
 LM = fake_lm(1.0, "d" * 64)

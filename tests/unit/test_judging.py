@@ -15,15 +15,20 @@ from claimbench.statistics import Prompts, Seeds
 from claimbench.verdict import Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from running_fakes import declared, fake_family, item, level, replicate, session
 
-S, R, I, N, V, E = (Verdict[name] for name in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT_APPLICABLE", "INVALID", "ERROR"))  # noqa: E741
+S, R, I, N, V, E = (  # noqa: E741
+    Verdict[name] for name in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT_APPLICABLE", "INVALID", "ERROR")
+)
 CLAIM = declared()
 ITEM = item(CLAIM)
 GIVEN = item(CLAIM, "gpt", "model")
 
 
-def play(replicates: Sequence[Replicate], seeds: int | None = 11, design: Any = None, of: Any = ITEM) -> tuple[Standing, int]:
+def play(
+    replicates: Sequence[Replicate], seeds: int | None = 11, design: Any = None, of: Any = ITEM
+) -> tuple[Standing, int]:
     """As a session replays a store: one replicate after the other, until no more are wanted or there."""
     standing, used = stand(of, [], design or Seeds(), seeds), 0
     while standing.wants > used and used < len(replicates):

@@ -13,7 +13,13 @@ from claimbench.running.options import DEFAULT_STORE, checked
 
 def test_defaults() -> None:
     found = checked()
-    assert (found.profile.name, found.seed, found.device, found.dtype, found.report) == ("standard", 0, "cpu", "float32", None)
+    assert (found.profile.name, found.seed, found.device, found.dtype, found.report) == (
+        "standard",
+        0,
+        "cpu",
+        "float32",
+        None,
+    )
     assert found.store == Path(DEFAULT_STORE) and found.fail_on == {"unexpected", "refuted", "invalid", "error"}
 
 
@@ -63,5 +69,5 @@ def test_a_report_folder_is_made_and_left_empty_whoever_asks_at_once(tmp_path: P
 
 def test_a_report_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written.*choose another folder"):
+    with pytest.raises(UsageError, match=r"cannot be written.*choose another folder"):
         checked(report=tmp_path / "file" / "report")

@@ -42,7 +42,9 @@ def test_without_a_commitment_each_word_stands_for_its_verdict(verdict: Verdict,
 
 
 @given(VERDICTS, VERDICTS, WORDS)
-def test_never_fails_nothing_and_more_words_never_fail_less(verdict: Verdict, expected: Verdict, words: frozenset[str]) -> None:
+def test_never_fails_nothing_and_more_words_never_fail_less(
+    verdict: Verdict, expected: Verdict, words: frozenset[str]
+) -> None:
     made = result(verdict, expected)
     assert outcome(made, frozenset(), "standard") != "failed"
     if outcome(made, words, "standard") == "failed":

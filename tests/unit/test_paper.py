@@ -43,7 +43,7 @@ def test_a_card_is_read_whole(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("slug = ", "no valid TOML"),
-        (CARD.replace('year = 2025\n', ""), "lacks 'year'"),
+        (CARD.replace("year = 2025\n", ""), "lacks 'year'"),
         (CARD.replace('title = "It is large"\n', ""), "lacks 'title'"),
         (CARD.partition("[[finding]]")[0], "lacks 'finding'"),
         (CARD.replace('id = "later"', 'id = "large"'), "lists the finding 'toy/large' twice"),

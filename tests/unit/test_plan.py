@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from claimbench.running import committed
 from claimbench.running.plan import plan_table
+
 from running_fakes import declared, fake_family, fake_lm, item, session
 
 

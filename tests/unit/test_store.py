@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-BODIES = st.dictionaries(st.text(), st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+BODIES = st.dictionaries(
+    st.text(), st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,7 +64,7 @@ def test_a_write_that_fails_midway_leaves_the_old_entry_and_no_rubbish(
     for name, fault in (("fsync", full), ("replace", lambda *_: full(0))):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, fault)
-            with pytest.raises(StoreError, match="No space left on device.*free some space.*stays measured"):
+            with pytest.raises(StoreError, match=r"No space left on device.*free some space.*stays measured"):
                 store.put("ab" * 32, {"level": 2})
     assert store.get("ab" * 32) == {"level": 1}
     assert sorted(p for p in tmp_path.rglob("*") if p.is_file()) == before
@@ -89,7 +91,7 @@ def test_permissions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "replace", denied)
-    with pytest.raises(StoreError, match="Permission denied.*check its permissions"):
+    with pytest.raises(StoreError, match=r"Permission denied.*check its permissions"):
         store.put("ab" * 32, {})
 
 
@@ -97,7 +99,7 @@ def test_permissions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_stamp_that_is_not_ours_is_refused(tmp_path: Path, stamp: str) -> None:
     Store(tmp_path / "store")
     (tmp_path / "store" / "store.json").write_text(stamp)
-    with pytest.raises(StoreError, match="corrupt|upgrade"):
+    with pytest.raises(StoreError, match=r"corrupt|upgrade"):
         Store(tmp_path / "store")
 
 
@@ -123,7 +125,9 @@ def test_a_lock_is_waited_for_and_its_holder_named(tmp_path: Path, monkeypatch: 
         order.append("first")
     thread.join(30)
     assert order == ["first", "second"]
-    assert seen == [f"waiting for store key abababababab, held by {HOLDER}" for HOLDER in [seen[0].partition("held by ")[2]]]
+    assert seen == [
+        f"waiting for store key abababababab, held by {HOLDER}" for HOLDER in [seen[0].partition("held by ")[2]]
+    ]
     assert f"process {os.getpid()} on " in seen[0]
 
 

@@ -22,7 +22,9 @@ def test_two_streams_are_equal_only_if_all_three_are(one: tuple[int, str, int], 
 
 
 def test_neighbouring_streams_are_uncorrelated() -> None:
-    drawn = np.array([stream(root, name, index).normal(size=400) for root, name, index in itertools.product((0, 1), "ab", range(5))])
+    drawn = np.array(
+        [stream(root, name, index).normal(size=400) for root, name, index in itertools.product((0, 1), "ab", range(5))]
+    )
     correlations = np.corrcoef(drawn) - np.eye(len(drawn))
     assert abs(correlations).max() < 4.5 / np.sqrt(400)
 
