@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from claimbench import NotApplicable, above, at_least_one, below, causal_lm, claim, guard, negative, positive, step, variant
+from claimbench import above, at_least_one, below, causal_lm, claim, guard, negative, positive, step, variant
+from claimbench.measures.matched import permuted_heads
 from claimbench.measures.prefix import attention_to_target, corrupted, long_prefix_examples, prefix_attention, prefix_probes
 from claimbench.measures.prompts import repeats
 from claimbench.measures.scores import head_scores, heads_above_null
@@ -37,22 +38,15 @@ def pair(selection):
 
 @step
 def other_pair(lm, pair, induction_heads, rng):
-    """Two heads of the same layers drawn without any that does induction."""
-    barred = {*pair, *induction_heads}
-    found = []
-    for layer, _ in pair:
-        free = [(layer, h) for h in range(lm.heads) if (layer, h) not in barred and (layer, h) not in found]
-        if not free:
-            raise NotApplicable(f"no other head is left in layer {layer}")
-        found.append(free[int(rng.integers(len(free)))])
-    return tuple(found)
+    """Two heads that do no induction, of the same layers or, where all of those do, of the nearest."""
+    return tuple(permuted_heads(lm, pair, rng, forbidden=induction_heads))
 
 
 @step
 def prefix_curves(lm, pair, rng, observe):
     """Induction attention of the two heads at prefix lengths 1 to 9, and of all heads at 1 and 3."""
     measured = prefix_attention(lm, rng, n=ROWS)
-    lines = {f"{name} ({layer}.{head})": measured.attention[:, layer, head] for name, (layer, head) in zip(("long", "short"), pair)}
+    lines = {f"{name} ({layer}.{head})": measured.attention[:, layer, head] for name, (layer, head) in zip(("long", "short"), pair, strict=True)}
     observe.curve("Induction attention against prefix length", measured.prefixes, lines, x_label="prefix length", unit="attention")
     for place in (0, 2):
         observe.heads(f"Induction attention at prefix length {place + 1}", measured.attention[place], unit="attention", marked=pair)

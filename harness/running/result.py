@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], session: Session) -> dict[str, Any]:
     """Assemble the result of an item; plain JSON values only."""
     claim, options = item.claim, session.options
-    expected = committed.expected(item, options.profile.name)
+    expected = None if item.control else committed.expected(item, options.profile.name)
     bodies = [body for replicate in replicates for body in replicate.parts.values()]
     control = item.control
     verdict = standing.verdict
