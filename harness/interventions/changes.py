@@ -57,13 +57,13 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """Something done at `sites`. `text` is what receipts call it; `per_row`: it knows the rows of one run only."""
+    """Something done at `sites`. `text` is what receipts call it; `rows`: how many a run must have."""
 
     sites: tuple[Site, ...]
     text: str
     source: Source | None = None
     reads: tuple[Site, ...] = ()
-    once: bool = False
+    rows: int | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -76,7 +76,7 @@ class Change:
     @property
     def per_row(self) -> bool:
         """Whether what is written depends on which rows are run."""
-        return self.once or (self.source is not None and self.source.mode in ("run", "resample", "position mean"))
+        return self.rows is not None or (self.source is not None and self.source.mode in ("run", "resample", "position mean"))
 
     def new(self, site: Site, part: torch.Tensor, at: At) -> torch.Tensor:
         """What shall stand at a site in place of part [rows, seq, heads, head_dim], [rows, seq, width] or the like."""

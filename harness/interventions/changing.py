@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeclarationError, InvalidMeasurement, UsageError
+from ..errors import DeclarationError, NotApplicable, UsageError
 from . import proof
 from .attention import Plan
 from .changes import At, Change, Source
@@ -61,10 +61,11 @@ class Changing:
     """Runs `ids` [n, seq] under the changes of a view; at one site they are made in the order in which they were named.
 
     Args:
-        lm: the view, whose removals of heads come before any change.
+        lm: the view; its removals of heads come before any change.
         slices: rows of each batch, in order.
-        changes: those of the view by default.
         capture: what is to be read on the way.
+        changes: other ones than those of the view.
+        audit: whether movement against the plain run is measured, for receipts.
     """
 
     def __init__(
@@ -74,8 +75,9 @@ class Changing:
         slices: Sequence[slice],
         capture: Capture | None = None,
         changes: Sequence[Change] | None = None,
+        audit: bool = True,
     ) -> None:
-        self.lm, self.ids, self.slices, self.capture = lm, ids, slices, capture
+        self.lm, self.ids, self.slices, self.capture, self.audit = lm, ids, slices, capture, audit
         self.instrument: Instrument = lm.instrument
         self.size: Size = lm.size
         self.changes: Sequence[Change] = lm.changes if changes is None else changes
@@ -97,7 +99,10 @@ class Changing:
         self.first = first_rows(self.instrument, ids)
         self.plain: torch.Tensor | None = None
         self.patterns: dict[int, torch.Tensor] = {}
-        if self.changes:
+        for change in self.changes:
+            if change.rows not in (None, len(ids)):
+                raise UsageError(f"{change}: given for {change.rows} rows; the run has {len(ids)}")
+        if self.changes and audit:
             self._plain()
         self.feeds: dict[int, Feed] = {}
         self.means: dict[int, dict[Site, torch.Tensor]] = {}
@@ -124,7 +129,6 @@ class Changing:
         start: int = 0,
         whole: int | None = None,
         past: torch.Tensor | None = None,
-        watch: bool = True,
     ) -> Callable[[str, int, torch.Tensor], torch.Tensor]:
         """(kind, layer, values) -> values for a pass over ids (those of the rows by default) from position `start`.
 
@@ -134,12 +138,24 @@ class Changing:
         seen: dict[tuple[str, int], torch.Tensor] = {}
 
         def alter(kind: str, layer: int, values: torch.Tensor) -> torch.Tensor:
+            of_keys = kind in ("k", "v") and past is not None  # a cache holds those of earlier passes too
+            if of_keys and past is not None and values.shape[1] != past.shape[1]:
+                raise NotApplicable(f"{kind}: the cache hands over {values.shape[1]} of {past.shape[1]} positions")
             for number, change, site in self.order.get((kind, layer), ()):
                 given = self.feeds[number].now if number in self.feeds else self.means.get(number, {})
-                at = At(here, rows, self.lm.known_tokens, start, whole, given, seen, past)
+                at = At(
+                    past if of_keys and past is not None else here,
+                    rows,
+                    self.lm.known_tokens,
+                    0 if of_keys else start,
+                    whole,
+                    given,
+                    seen,
+                    past,
+                )
                 changed, part, new, mask = write(change, site, values, at, self.size)
                 self.fired[number] += len(here) if mask is None else int(mask.any(-1).sum())
-                if watch and rows.start < self.first:
+                if self.audit and rows.start < self.first:
                     self._watch(number, change, site, (values, changed, part, new), mask, rows)
                 values = changed
             if (kind, layer) in self.inner:
@@ -320,10 +336,3 @@ def checked_source(source: Source, sites: Sequence[Site], size: Size, dtype: tor
     if source.lm.dtype != dtype:
         raise DeclarationError(f"{what}: the source computes in {source.lm.dtype} and the model in {dtype}")
     return replace(source)
-
-
-def check_happened(run: Changing) -> None:
-    """InvalidMeasurement when a pass was over and a change had not been made."""
-    for number, change in enumerate(run.changes):
-        if not run.fired[number]:
-            raise InvalidMeasurement(f"{change}: its sites were not reached: the intervention did not happen")

@@ -30,6 +30,11 @@ class Edges:
     keys: Where | None = None
     mask: torch.Tensor | None = None
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows a run must have."""
+        return None if self.mask is None or self.mask.dim() == 2 or len(self.mask) == 1 else len(self.mask)
+
     def __str__(self) -> str:
         if self.mask is not None:
             return f"{int(self.mask.sum())} edges"
@@ -44,8 +49,6 @@ class Edges:
                 raise UsageError(f"the mask of edges is for {self.mask.shape[-1]} tokens; the sequences have {keys}")
             mask = self.mask if self.mask.dim() == 3 else self.mask[None]
             if len(mask) > 1:
-                if len(mask) < at.rows.stop:
-                    raise UsageError(f"the mask of edges is for {len(mask)} rows; the run has more")
                 mask = mask[at.rows]
             return mask.to(at.ids.device)
         past = at.ids if at.past is None else at.past

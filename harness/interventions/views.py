@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..errors import DeclarationError
-from . import proof
+from . import holding, proof
 from .changes import Change, Direct, Patch, Project, Scale, Set, Source, orthonormal, values_for
 from .changing import checked_source
 from .edges import Cut, Hold, edges_of
@@ -118,7 +119,7 @@ class Views:
             raise DeclarationError("an empty set of heads was to be removed: the mask names none")
         text = f"without by row {int(tensor.sum())} heads in {len(tensor)} rows ({mode})"
         found, source = self._sites(sites), self._source(mode, seed)
-        return self._changed(Patch(found, text, source, once=True, row_mask=tensor.clone()))
+        return self._changed(Patch(found, text, source, rows=len(tensor), row_mask=tensor.clone()))
 
     # ---- any site
 
@@ -190,7 +191,7 @@ class Views:
         found = self._patterns(sites, "knocked_out")
         edges = edges_of(queries, keys, pairs, f"knocked_out {_names(found)}")
         text = f"knocked out {_names(found)} {edges}"
-        return self._changed(Cut(found, text, once=edges.mask is not None and edges.mask.dim() == 3, edges=edges))
+        return self._changed(Cut(found, text, rows=edges.rows, edges=edges))
 
     def clamped(
         self, sites: Sites, weight: float, queries: Any = None, keys: Any = None, pairs: Any = None, rescale: bool = False
@@ -204,8 +205,7 @@ class Views:
             raise DeclarationError(f"clamped {_names(found)}: attention weights lie from 0 to 1; {weight} was given")
         edges = edges_of(queries, keys, pairs, f"clamped {_names(found)}")
         text = f"clamped {_names(found)} {edges} at {weight:g}" + (" (rescaled)" if rescale else "")
-        once = edges.mask is not None and edges.mask.dim() == 3
-        return self._changed(Hold(found, text, once=once, edges=edges, weight=float(weight), rescale=rescale))
+        return self._changed(Hold(found, text, rows=edges.rows, edges=edges, weight=float(weight), rescale=rescale))
 
     # ---- paths
 
@@ -268,6 +268,28 @@ class Views:
         view = self.patched(received, carried)
         view.changes = (*view.changes[:-1], replace(view.changes[-1], text=text))
         return view
+
+    # ---- while the model is used from outside
+
+    def held(self) -> AbstractContextManager[Any]:
+        """A context in which the model itself runs under this view's interventions, with gradients: training clamps.
+
+            with lm.patched("L1.pattern", teacher).held() as model:
+                model(input_ids=ids, labels=ids).loss.backward()
+
+        Sources run in each pass, without gradient. Vectors given to `added` or `replaced` learn if they require it.
+        """
+        return holding.held(self)
+
+    def generate(self, ids: Any, when: str = "every step", rng: Generator | None = None, **options: Any) -> torch.Tensor:
+        """Sequences that transformers' `generate` gives under this view's interventions, ids [n, seq] first.
+
+        Args:
+            when: "every step", or "prompt": only in the pass over the prompt. Positions mean those of the prompt.
+            rng: for sampling.
+            options: of transformers' `generate`: max_new_tokens, num_beams, do_sample, ...
+        """
+        return holding.generate(self, self._checked(ids), when, rng, options)
 
     # ---- inside
 
@@ -339,8 +361,8 @@ class Views:
         if any(site.kind == "pattern" for site in found):
             values = _pattern(values, add, what)
         tensor, rank = values_for(values, found, self.size, what)
-        rows = tensor.dim() - rank == 2 and len(tensor) > 1
-        return self._changed(Set(found, what, once=rows, values=tensor, add=add, rank=rank))
+        rows = len(tensor) if tensor.dim() - rank == 2 and len(tensor) > 1 else None
+        return self._changed(Set(found, what, rows=rows, values=tensor, add=add, rank=rank))
 
     def _project(self, sites: Sites, directions: Any, keep: bool) -> Self:
         found = self._sites(sites)

@@ -1,0 +1,208 @@
+"""Interventions that hold while the model is used from outside: in training, with gradients, and in generation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DeclarationError, InvalidMeasurement, UsageError
+from .attention import Plan, current
+from .changes import Change, Patch, Source
+from .changing import Changing
+from .heads import Removal
+from .instrument import evaluating
+from .sites import Site
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.random import Generator
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+WHEN = ("every step", "prompt")
+Alter = Callable[[str, int, "torch.Tensor"], "torch.Tensor"]
+#: ids of a pass and the position of its first column -> what is done in it; None: nothing
+Pass = Callable[["torch.Tensor", int], Alter | None]
+
+
+def changes_of(lm: Any) -> tuple[Change, ...]:
+    """All interventions of a view as changes, removals of heads first."""
+    return (*(_as_change(lm, made) for made in lm.removals), *lm.changes)
+
+
+def _as_change(lm: Any, made: Removal) -> Change:
+    by_layer: dict[int, list[int]] = {}
+    for layer, head in made.heads:
+        by_layer.setdefault(layer, []).append(head)
+    sites = tuple(Site(layer, "z", tuple(heads), None, "H") for layer, heads in by_layer.items())
+    source = None if made.mode == "zero" else Source(made.mode, lm.plain(), seed=made.seed)
+    return Patch(sites, str(made), source)
+
+
+@contextmanager
+def held(lm: Any) -> Iterator[Any]:
+    """The model, every forward pass of which is made under the view's interventions, with gradients where they flow.
+
+    Sources run first in each pass, on its ids, without gradient and without dropout. The first pass is also measured in
+    eval mode, for the receipts; another receipt at the end counts the sequences that were held.
+    """
+    changes = changes_of(lm)
+    if not changes:
+        raise DeclarationError("nothing is to be held: make a view first, like lm.patched(...).held()")
+    model, fired, passes = lm.model, Counter[int](), 0
+
+    def begin(ids: torch.Tensor, start: int) -> Alter:
+        nonlocal passes
+        if start:
+            raise UsageError("a model that is held takes whole sequences: pass no cache, or use generate of the view")
+        if model.training and any(getattr(part, "gradient_checkpointing", False) for part in model.modules()):
+            raise UsageError("gradient checkpointing runs layers again outside the pass: call gradient_checkpointing_disable()")
+        with evaluating(model):
+            if not passes:
+                for _ in lm._passes(ids):
+                    pass
+            run = Changing(lm, ids, [slice(0, len(ids))], changes=changes, audit=False)
+            run.plan(slice(0, len(ids)))
+        run.fired = fired
+        passes += 1
+        return run.writer(slice(0, len(ids)))
+
+    def end(output: Any) -> None:
+        learns = torch.is_grad_enabled() and any(weight.requires_grad for weight in model.parameters())
+        if learns and not output.logits.requires_grad:
+            raise InvalidMeasurement(
+                f"no gradient flows to the logits: {'; '.join(map(str, changes))} cut every path from the weights that learn"
+            )
+
+    with _in_force(lm, changes, begin, end):
+        yield model
+    if passes:
+        _record(lm, changes, fired, "held")
+
+
+def generate(lm: Any, ids: torch.Tensor, when: str, rng: Generator | None, options: dict[str, Any]) -> torch.Tensor:
+    """The sequences [rows, length] that the model generates from ids [n, seq] under the view's interventions.
+
+    Args:
+        when: "every step", or "prompt": only in the pass over the prompt, whose cache later steps read.
+        rng: seeds sampling; needed where `do_sample` is set.
+        options: those of transformers' `generate`.
+
+    Raises:
+        DeclarationError: interventions that know their rows or positions (sources, resampling, means by position) in
+            every step, or with beams.
+    """
+    if when not in WHEN:
+        raise DeclarationError(f"interventions hold in generation at {' or '.join(map(repr, WHEN))}; {when!r} was given")
+    if options.get("do_sample") and rng is None:
+        raise DeclarationError("sampling draws tokens: pass rng=")
+    expanded = options.get("num_beams", 1) > 1 or options.get("num_return_sequences", 1) > 1
+    changes, length, fired = changes_of(lm), ids.shape[1], Counter[int]()
+    cached = options.get("use_cache", True)
+    for change in changes:
+        if change.per_row and (expanded or when != "prompt"):
+            raise DeclarationError(
+                f"{change}: its values are of the prompt's rows and positions: use when='prompt' without beams or "
+                "several returned sequences"
+            )
+        if options.get("num_beams", 1) > 1 and _by_token(change):
+            raise DeclarationError(f"{change}: beams move rows in the cache, so keys cannot be named by tokens")
+    if when == "prompt" and not cached:
+        raise DeclarationError("without a cache the prompt is run again in every step: use when='every step'")
+    if changes:
+        for _ in lm._passes(ids):  # the receipts, on the prompt
+            pass
+    run = Changing(lm, ids, [slice(0, len(ids))], changes=changes, audit=False)
+    run.plan(slice(0, len(ids)))
+    run.fired = fired
+    past: list[torch.Tensor] = []
+
+    def begin(now: torch.Tensor, start: int) -> Alter | None:
+        whole = now if not start else torch.cat([past[-1], now], 1)
+        past[:] = [whole]
+        if when == "prompt" and start:
+            return None
+        return run.writer(slice(0, len(now)), now, start, length, whole)
+
+    with torch.random.fork_rng(enabled=rng is not None), torch.no_grad():
+        if rng is not None:
+            torch.manual_seed(int(rng.integers(2**63)))
+        with _in_force(lm, changes, begin, lambda _: None):
+            found: torch.Tensor = lm.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
+    if changes:
+        _record(lm, changes, fired, f"in generation, {when}")
+    return found
+
+
+@contextmanager
+def _in_force(lm: Any, changes: Sequence[Change], begin: Pass, end: Callable[[Any], None]) -> Iterator[None]:
+    """Passes of the model inside are altered by what `begin` gives for each; the model is restored afterwards."""
+    now: list[Alter] = []
+    sites = {(change.at_kind or site.kind, site.layer) for change in changes for site in change.sites}
+    sites |= {(site.kind, site.layer) for change in changes for site in change.reads}
+    plan = Plan(alter=lambda kind, layer, values: now[0](kind, layer, values) if now else values, wanted=frozenset(sites))
+
+    def before(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        found = current()
+        if found is None or found.plan is not plan:  # a plain pass, or a source's
+            return
+        now.clear()
+        ids = args[0] if args else kwargs.get("input_ids")
+        if not isinstance(ids, torch.Tensor) or ids.dim() != 2:
+            raise UsageError("interventions act on token ids: pass input_ids [rows, seq], not inputs_embeds")
+        _refuse_padding(changes, kwargs.get("attention_mask"))
+        cache = kwargs.get("cache", kwargs.get("past_key_values"))  # the name differs by version
+        plan.rows = len(ids)
+        made = begin(ids, 0 if cache is None else int(cache.get_seq_length()))
+        if made is not None:
+            now.append(made)
+
+    def after(_: Any, __: Any, output: Any) -> None:
+        found = current()
+        if found is not None and found.plan is plan:
+            now.clear()
+            end(output)
+
+    handles = []
+    try:
+        with lm.instrument.attached(plan):
+            handles.append(lm.model.register_forward_pre_hook(before, with_kwargs=True))
+            handles.append(lm.model.register_forward_hook(after))
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _refuse_padding(changes: Sequence[Change], mask: Any) -> None:
+    if not isinstance(mask, torch.Tensor) or bool(mask.bool().all()):
+        return
+    means = [change for change in changes if change.source is not None and "mean" in change.source.mode]
+    if mask.dim() != 2 or not bool(mask[:, 0].bool().all()) or means:
+        raise UsageError(
+            "positions name tokens, so batches must not be padded on the left, and means cannot be taken over padding: "
+            "pass sequences of one length"
+        )
+
+
+def _by_token(change: Change) -> bool:
+    """Whether keys of earlier steps are named by what token they are."""
+    edges = getattr(change, "edges", None)
+    places = [site.where for site in change.sites if site.kind in ("k", "v")] + [edges and edges.keys]
+    return any(place and (place.tokens or place.token_class) for place in places)
+
+
+def _record(lm: Any, changes: Sequence[Change], fired: Counter[int], how: str) -> None:
+    """Receipts that count the sequences; how far things moved stands in those of the measured pass."""
+    for number, change in enumerate(changes):
+        if not fired[number]:
+            raise InvalidMeasurement(f"{change}: its sites were never reached: the intervention did not happen")
+        known = [receipt for receipt in lm.recorder.receipts if receipt.intervention == str(change)]
+        if not known:
+            continue  # a removal all of whose heads a later one names
+        lm.recorder.receipts.append(replace(known[-1], intervention=f"{change} ({how})", fired=fired[number]))
