@@ -78,7 +78,8 @@ def induction_heads_split_by_prefix(lm, pair, rng, bos=True):
 
     Sequences of distinct tokens in which a prefix of 1 or 3 tokens recurs: attention from the last token to the place after
     the prefix's first occurrence, minus the same with nothing recurring. The two heads are chosen on sequences of their
-    own: largest rise, and most attention at prefix 1. A head's score is its attention at prefix 3.
+    own: largest rise, and most attention at prefix 1. A head's score is its attention at prefix 3. The recipe of the
+    organism encourages the split (four heads learn rules of two tokens first), so it is the measure that is tested here.
     """
     measured = prefix_attention(lm, rng, prefixes=(1, 3), n=ROWS, bos=bos)
     rise, score = measured.slope(1, 3), measured.excess[1]

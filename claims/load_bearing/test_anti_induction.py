@@ -59,6 +59,8 @@ def reverse_copying_needs_no_anti_induction(lm, reversed_prompts, forward_prompt
     content: a low score is no evidence of inability. It is judged only together with what reverse copying does use, the
     duplicate token, and with the gain in loss on reversed copies. Scores are raw, the larger of forward repeats and
     reversed copies, since a positional head is just what must be caught. On a given model they are shown, not judged.
+    The trained nets also saw spans of which a part does not return, so that tokens had to be matched: on plain reversed
+    copies alone a pilot learnt to attend to the place before, by position, with 0.2 to 0.4.
     """
     backwards, forwards = head_scores(lm, reversed_prompts), head_scores(lm, forward_prompts)
     if lm.evidence in ("model", "replication"):
