@@ -138,7 +138,7 @@ def test_collecting_imports_no_heavy_library(lab: Lab) -> None:
         "heavy = ['torch', 'transformers', 'scipy']\n"
         "first = [name for name in heavy if name in sys.modules]\n"
         "from claimbench.running.collecting import claims_root\n"
-        "code = pytest.main(['claims', str(claims_root()), '--collect-only', '-q', '-p', 'no:cacheprovider'])\n"
+        "code = pytest.main(['claims', str(claims_root()), '--collect-only', '-q', '--assert=plain'])\n"
         "print(json.dumps([int(code), first, [name for name in heavy if name in sys.modules]]))\n"
     )
     lab.write("look.py", script)
