@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Places:
     neurons: int
 
 
-@dataclass
+@dataclass(eq=False)
 class _Call:
     """What a module gave and took in the probe pass, and how deep in its layer it lies."""
 
@@ -184,7 +185,8 @@ def _summands(
     before: torch.Tensor, after: torch.Tensor, calls: list[_Call], inside: set[int], factor: float
 ) -> tuple[_Call, _Call] | None:
     """An attention call and another one whose outputs add up to the change of the stream; the outermost such pair."""
-    fits = [call for call in calls if call.given is not None and call.given.shape == after.shape]
+    called = Counter(id(call.module) for call in calls)  # a module that is called twice is no place
+    fits = [call for call in calls if call.given is not None and call.given.shape == after.shape and called[id(call.module)] == 1]
     change = (after.double() - before.double()) / factor
     allowed = SUM.get(str(after.dtype).removeprefix("torch."), SUM["float32"]) * float(
         max(after.double().abs().max(), before.double().abs().max()) / factor

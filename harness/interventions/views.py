@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..errors import DeclarationError
+from ..errors import DeclarationError, NotApplicable
 from . import holding, proof
 from .changes import Change, Direct, Patch, Project, Scale, Set, Source, orthonormal, values_for
 from .changing import checked_source
@@ -318,7 +318,7 @@ class Views:
         try:
             found: Tokens = self.tokens  # type: ignore[attr-defined]
             return found
-        except Exception:  # NotApplicable: sites by position need none
+        except NotApplicable:  # sites by position need none
             return None
 
     def _sites(self, sites: Sites) -> tuple[Site, ...]:
