@@ -91,7 +91,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(python: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    own = python == Path(sys.executable)
+    environment = {n: value for n, value in os.environ.items() if own or n not in ("PYTHONPATH", "VIRTUAL_ENV")}
     return subprocess.run([python, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
