@@ -217,5 +217,5 @@ def _design(item: Item, session: Session) -> dict[str, Any]:
     design = session.design(item)
     if item.subject.seeded:
         return {"looks": list(design.looks)}  # type: ignore[union-attr]
-    return {"most": design.most}  # type: ignore[union-attr]
+    return {"most": design.most}
 
