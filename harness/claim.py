@@ -10,7 +10,7 @@ from typing import Any
 
 from .control import Control, Requirement, Variant
 from .errors import DeclarationError
-from .region import Region
+from .region import MOST_EFFECTS, Region
 from .step import Step, check_injectable, choices_of, first_line, parameters, step_named
 
 EVIDENCE: Mapping[str, str] = {
@@ -20,8 +20,6 @@ EVIDENCE: Mapping[str, str] = {
     "model": "one given model",
     "replication": "the paper's own model",
 }
-#: A claim has at most this many judged effects (DESIGN section 3, conjunctions).
-MOST_EFFECTS = 3
 
 
 @dataclass(frozen=True)

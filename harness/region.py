@@ -13,6 +13,9 @@ from .errors import DeclarationError
 Of = Literal["typical", "rate"]
 Scale = Literal["linear", "log", "logit"]
 
+#: A claim has at most this many judged effects; the rest is observation.
+MOST_EFFECTS = 3
+
 #: Units an effect may be stated in, and what a number in that unit means.
 UNITS: Mapping[str, str] = {
     "1": "a plain number",

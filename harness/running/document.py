@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..claim import Claim
 from ..paper import Paper
-from ..verdict import Verdict
 from . import committed
 
 if TYPE_CHECKING:
@@ -140,9 +139,3 @@ def _cpu() -> str:
         except OSError:
             pass
     return platform.processor() or platform.machine()
-
-
-def counts(results: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many claims (controls apart) came to each verdict, in the order of `Verdict`."""
-    found = [result["verdict"] for result in results if result["control"] is None]
-    return {verdict.value: found.count(verdict.value) for verdict in Verdict if found.count(verdict.value)}

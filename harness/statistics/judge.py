@@ -12,16 +12,13 @@ import numpy as np
 
 from ..effect import Value
 from ..errors import DeclarationError, EffectError
-from ..region import Region
+from ..region import MOST_EFFECTS, Region
 from .betting import Array
 from .clusters import by_cluster
 from .designs import Design, Seeds
 from .prompts import judge_prompts
 from .seeds import judge_seeds
 from .summary import Judgement
-
-#: A claim has at most this many judged effects; the rest is observation.
-MOST_EFFECTS = 3
 
 
 def judge(
