@@ -15,12 +15,17 @@ CARD = "paper.toml"
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of a paper with a direction. `reason` says why it is only registered, '' when a claim executes it."""
+    """One sentence of a paper with a direction. `reason` says why it is only registered, '' when a claim executes it.
+
+    protocol, cost: of a registered finding, how it would be tested and what that would take.
+    """
 
     id: str
     title: str
     statement: str
-    reason: str
+    reason: str = ""
+    protocol: str = ""
+    cost: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,12 @@ def read_card(path: Path) -> Paper:
             card = tomllib.load(file)
         slug = card["slug"]
         findings = tuple(
-            Finding(f"{slug}/{entry['id']}", entry["title"], entry["statement"], entry.get("reason", ""))
+            Finding(
+                f"{slug}/{entry['id']}",
+                entry["title"],
+                entry["statement"],
+                *(entry.get(name, "") for name in ("reason", "protocol", "cost")),
+            )
             for entry in card["finding"]
         )
         paper = Paper(

@@ -20,7 +20,8 @@ def show(finding: str) -> str:
         f"  {paper.authors} ({paper.year}). {paper.title}. {paper.identifier}",
     ]
     if found.reason:
-        return "\n".join([*lines, f"  {found.reason}"])
+        facts = [f"{name}: {text}" for name, text in (("protocol", found.protocol), ("cost", found.cost)) if text]
+        return "\n".join([*lines, *(f"  {text}" for text in (found.reason, *facts))])
     load_all_organisms([], Path.cwd())
     for identity, claim in load_claims([paper.folder], claims_root().parent).items():
         if claim.finding == finding:
