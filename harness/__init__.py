@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Imported eagerly also because `claim` and `step` are both decorators and modules: the names bound here are the decorators.
-from .claim import Claim, Documented, causal_lm, claim
+from .claim import Claim, Documented, causal_lm, claim, simulation
 from .control import at_least, at_least_one, guard, negative, positive, variant
 from .effect import Value
 from .errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
@@ -60,6 +60,7 @@ __all__ = [
     "rate_above",
     "rate_below",
     "run",
+    "simulation",
     "step",
     "trained_organism",
     "variant",

@@ -11,27 +11,33 @@ from typing import Any
 from .control import Control, Requirement, Variant
 from .errors import DeclarationError
 from .region import MOST_EFFECTS, Region
-from .step import Step, check_injectable, choices_of, first_line, parameters, step_named
+from .step import Step, check_injectable, choices_of, first_line, parameters, reach, step_named
 
 EVIDENCE: Mapping[str, str] = {
     "instrument": "checks the instrument: true by construction or by algebra, no evidence about trained networks",
     "organism": "small networks that the suite trains, standing for themselves",
-    "analogue": "small networks that stand in for something they are not",
+    "analogue": "small networks, or a theory, that stand in for something they are not",
     "model": "one given model",
     "replication": "the paper's own model",
 }
 
 
 @dataclass(frozen=True)
-class CausalLM:
-    """Subjects of a claim: families of organisms, and whether a given causal language model can be one."""
+class TriedOn:
+    """What a claim is tried on: families of organisms or a simulation, and whether a given causal language model can be."""
 
     organisms: tuple[str, ...]
     model: bool = True
     why_no_model: str = ""
+    simulation: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The subjects of the claim's own, by name; none where its arms are the subject."""
+        return (*self.organisms, *filter(None, [self.simulation]))
 
 
-def causal_lm(*, organism: str | Sequence[str], model: bool | str = True) -> CausalLM:
+def causal_lm(*, organism: str | Sequence[str], model: bool | str = True) -> TriedOn:
     """Say what a claim is tested on.
 
     Args:
@@ -41,11 +47,23 @@ def causal_lm(*, organism: str | Sequence[str], model: bool | str = True) -> Cau
     names = (organism,) if isinstance(organism, str) else tuple(organism)
     if not names:
         raise DeclarationError("causal_lm(organism=[]) names no subject: name at least one organism family")
-    return CausalLM(names, model is True, "" if model is True else str(model or "the claim has no model form"))
+    return TriedOn(names, model is True, "" if model is True else str(model or "the claim has no model form"))
+
+
+def simulation(name: str) -> TriedOn:
+    """Say that a claim is tried on a simulation, which it runs itself: one seed a replicate, from its own `rng`.
+
+    Args:
+        name: what the report calls it, e.g. "three vectors". What is simulated lies in `claimbench.simulations` or beside
+            the claim; being code that the claim reaches, it is part of what a stored measurement depends on.
+    """
+    if not name.strip():
+        raise DeclarationError("simulation('') names nothing: say what is simulated, e.g. simulation('three vectors')")
+    return TriedOn((), False, f"its subject is a simulation ({name}), not a network", name)
 
 
 #: The subject of a claim about training: its own arms.
-RECIPES = CausalLM((), False, "its subject is how networks learn, not a given model")
+RECIPES = TriedOn((), False, "its subject is how networks learn, not a given model")
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class Claim:
 
     function: Callable[..., Any]
     finding: str
-    on: CausalLM
+    on: TriedOn
     holds: Mapping[str, Region]
     why: str
     documented: Documented
@@ -103,7 +121,7 @@ class Claim:
 def claim(
     finding: str,
     *,
-    on: CausalLM | None = None,
+    on: TriedOn | None = None,
     holds: Region | Mapping[str, Region],
     why: str,
     documented: str | Documented,
@@ -120,7 +138,7 @@ def claim(
 
     Args:
         finding: id of the finding in a paper card, `paper/short-name`.
-        on: subjects, from `causal_lm(...)`; left out by a claim whose subject is its arms.
+        on: subjects, from `causal_lm(...)` or `simulation(...)`; left out by a claim whose subject is its arms.
         holds: the region of the typical effect in which the finding holds, or one for each named effect (at most three).
         why: where the edge of the region comes from (the paper's number, its direction only, our choice).
         documented: what the paper reports.
@@ -184,6 +202,7 @@ def _check(made: Claim) -> None:
         raise DeclarationError(f"{where}: {len(made.holds)} judged effects; allowed are 1 to {MOST_EFFECTS}")
     if made.on is RECIPES and not made.arms:
         raise DeclarationError(f"{where}: no subject: give on=causal_lm(...), or arms={{name: recipe}} for a claim about training")
+    _check_lm_is_there(made, where)
     typical = {name: region for name, region in made.holds.items() if region.of == "typical"}
     if set(made.bounds) != set(typical):
         raise DeclarationError(f"{where}: bounds name {sorted(made.bounds)}, the typical effects are {sorted(typical)}")
@@ -210,6 +229,16 @@ def _check(made: Claim) -> None:
     for requirement in made.requires:
         check_injectable(requirement.step.function, arms)
     _check_overrides(made, where)
+
+
+def _check_lm_is_there(made: Claim, where: str) -> None:
+    """A simulation, or arms alone, leave nothing to inject as `lm`."""
+    if made.on.organisms or made.on.model:
+        return
+    for function in (made.function, *(s.function for s in made.shows), *(r.step.function for r in made.requires)):
+        if asking := next((found.__name__ for found in reach(function) if {"lm", "siblings"} & set(parameters(found))), None):
+            kind = "a simulation" if made.on.simulation else "what its arms yield"
+            raise DeclarationError(f"{where}: {asking} asks for a network to look into, and its subject is {kind}")
 
 
 def _check_overrides(made: Claim, where: str) -> None:

@@ -18,7 +18,8 @@ EVIDENCE = {
     "evidence about trained networks.",
     "organism": "A small trained net stands in: the verdict is about this family of nets, trained from several seeds, "
     "not about large language models.",
-    "analogue": "The organism stands for something that it is not (another size, task or modality than the paper's): "
+    "analogue": "The subject stands for something that it is not (another size, task or modality than the paper's, or a "
+    "theory for a network): "
     "failing here does not refute the paper.",
     "model": "One given pretrained model: the verdict is about this model and the prompts drawn for it.",
     "replication": "The paper's own model: a direct replication.",

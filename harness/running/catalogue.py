@@ -16,14 +16,12 @@ NAME = "catalogue.json"
 
 def build(papers: Mapping[str, Paper], claims: Mapping[str, Claim]) -> list[dict[str, Any]]:
     """One entry for each finding: status, why it is only registered, the claims that execute it, subjects, evidence."""
-    from ..subjects.family import family
-
     entries = []
     for paper in papers.values():
         for finding in paper.findings:
             found = {identity: claim for identity, claim in claims.items() if claim.finding == finding.id}
-            subjects = sorted({name for claim in found.values() for name in claim.on.organisms})
-            levels = {claim.evidence or family(name).evidence for claim in found.values() for name in claim.on.organisms}
+            subjects = sorted({name for claim in found.values() for name in claim.on.names})
+            levels = {level for claim in found.values() for level in _levels(claim)}
             entries.append(
                 {
                     "finding": finding.id,
@@ -37,6 +35,18 @@ def build(papers: Mapping[str, Paper], claims: Mapping[str, Claim]) -> list[dict
                 }
             )
     return entries
+
+
+def _levels(claim: Claim) -> set[str]:
+    """Evidence levels of the verdicts on a claim's own subjects."""
+    from ..subjects.family import family
+    from .subjects import WITHOUT_NETWORK
+
+    if claim.evidence:
+        return {claim.evidence}
+    if claim.on.organisms:
+        return {family(name).evidence for name in claim.on.organisms}
+    return {WITHOUT_NETWORK["simulation" if claim.on.simulation else "recipe"]}
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

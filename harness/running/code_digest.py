@@ -25,7 +25,7 @@ from ..step import Step, parameters, step_named
 
 _PACKAGE = __name__.partition(".")[0]
 #: Rooms of the package whose code a measurement may depend on. They import nothing of judging, running or reporting.
-ROOMS = tuple(f"{_PACKAGE}.{room}" for room in ("subjects", "interventions", "measures", "training"))
+ROOMS = tuple(f"{_PACKAGE}.{room}" for room in ("subjects", "interventions", "measures", "simulations", "training"))
 
 
 def code_digest(functions: Iterable[Callable[..., Any]]) -> str:

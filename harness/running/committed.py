@@ -81,7 +81,7 @@ def protocol_hash(claim: Claim) -> str:
         "requires": [requirement.fixed for requirement in claim.requires],
         "controls": [[control.kind, control.name] for control in claim.controls],
         "variants": [[variant.name, variant.binding] for variant in claim.variants],
-        "subjects": list(claim.on.organisms),
+        "subjects": list(claim.on.names),
     }
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -17,7 +17,7 @@ class Subject:
     """What an item is measured on: a family of organisms by name, or a model by name and path (or a live one)."""
 
     name: str
-    kind: str  # "family", "model", or "recipe" where a claim's own arms are its subject
+    kind: str  # "family", "model", "simulation", or "recipe" where a claim's own arms are its subject
     path: str | None = None
 
     @property
@@ -66,7 +66,7 @@ def items_of(
     Controls that override a step run on every subject, so each verdict carries its own negative; controls on other
     subjects run with `with_controls`, else they are read from the stored calibration.
     """
-    own = [named_subject(name) for name in claim.on.organisms] or [Subject("recipes", "recipe")]
+    own = [named_subject(name) for name in claim.on.organisms] or [_simulated(claim)]
     subjects = list(models) or own
     for subject in subjects:
         yield Item(claim, claim_id, subject)
@@ -78,6 +78,11 @@ def items_of(
         for control in claim.controls:
             if control.on is not None:
                 yield Item(claim, claim_id, named_subject(control.on), control)
+
+
+def _simulated(claim: Claim) -> Subject:
+    """The subject of a claim without networks of its own: what it simulates, or its arms."""
+    return Subject(claim.on.simulation, "simulation") if claim.on.simulation else Subject("recipes", "recipe")
 
 
 def named_subject(name: str) -> Subject:

@@ -36,7 +36,7 @@ def _claim_lines(identity: str, claim: Claim) -> list[str]:
     lines += [f"  needs: {requirement.need}" for requirement in claim.requires]
     lines += [f"  {control.kind} control: {control.name} -> {control.expected}" for control in claim.controls]
     lines += [f"  variant: {v.name}{' (binding)' if v.binding else ''}" for v in claim.variants]
-    lines.append(f"  subjects: {', '.join(claim.on.organisms)}{', any causal language model' if claim.on.model else ''}")
+    lines.append(f"  subjects: {', '.join(claim.on.names) or 'its arms'}{', any causal language model' if claim.on.model else ''}")
     if (lock := committed.lock_of(claim)) is not None:
         lines.append(f"  locked: {lock['date']} ({lock['hash']})")
     for subject, entry in committed.read(committed.folder_of(claim), committed.EXPECTED).get(claim.name, {}).items():

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from ..subjects import LM
 
 
-#: A recipe can be trained at any seed; the schedule looks at this many.
+#: A recipe can be trained, and a simulation run, at any seed; the schedule looks at this many.
 SEEDS = 11
+#: Subjects that are no network: what evidence verdicts on them are. A simulation stands for the network it explains.
+WITHOUT_NETWORK = {"recipe": "organism", "simulation": "analogue"}
 
 
 class Subjects:
@@ -32,8 +34,8 @@ class Subjects:
         self._digests: dict[tuple[Subject, int], str] = {}  # by subject and never by name: two models may share one
 
     def get(self, subject: Subject, index: int) -> LM | None:
-        """The network of a subject: seed `index` of a family, or the given model whatever the index; none for recipes."""
-        if subject.kind == "recipe":
+        """The network of a subject: seed `index` of a family, or the given model whatever the index; else none."""
+        if subject.kind in WITHOUT_NETWORK:
             return None
         if subject.kind == "family":
             from ..subjects.family import family
@@ -58,7 +60,7 @@ class Subjects:
                 self._digests[key] = family(subject.name).digest(index)
             else:
                 lm = self.get(subject, 0)
-                self._digests[key] = lm.digest if lm is not None else subject.name  # the arms say what was trained
+                self._digests[key] = lm.digest if lm is not None else subject.name  # arms or code say what it is
         return self._digests[key]
 
     def siblings(self, subject: Subject, index: int) -> Iterator[LM] | None:
@@ -85,12 +87,12 @@ class Subjects:
             from ..subjects.family import family
 
             return family(subject.name).evidence
-        return "organism" if subject.kind == "recipe" else "model"
+        return WITHOUT_NETWORK.get(subject.kind, "model")
 
     def seeds(self, subject: Subject) -> int | None:
-        """How many seeds a family or a recipe has; None for a given model."""
+        """How many seeds a family, a recipe or a simulation has; None for a given model."""
         if subject.kind != "family":
-            return SEEDS if subject.kind == "recipe" else None
+            return SEEDS if subject.kind in WITHOUT_NETWORK else None
         from ..subjects.family import family
 
         return family(subject.name).seeds

@@ -16,13 +16,13 @@ HARNESS = ROOT / "harness"
 LAYERS = (
     ("errors", "lazy"),
     ("verdict", "region", "effect", "step", "control", "paper"),
-    ("claim", "statistics", "interventions", "subjects", "measures", "training"),
+    ("claim", "statistics", "interventions", "subjects", "measures", "simulations", "training"),
     ("running", "reporting"),
     ("pytest_plugin", "command", "cli", "__init__", "__main__", "lm_eval"),
 )
 LEVEL = {name: number for number, layer in enumerate(LAYERS) for name in layer}
 #: Rooms whose code ends up in measurement keys: judging, running and reporting must not reach them.
-MEASURING = ("subjects", "interventions", "measures", "training")
+MEASURING = ("subjects", "interventions", "measures", "simulations", "training")
 JUDGING = ("claim", "region", "verdict", "statistics", "running", "reporting", "pytest_plugin", "cli")
 HEAVY = ("torch", "transformers", "scipy", "lm_eval", "statsmodels", "sklearn", "pandas", "matplotlib")
 
@@ -128,7 +128,7 @@ def test_claims_use_public_names_and_measures_only() -> None:
         for name, line in imports(path):
             parts = name.split(".")
             if parts[0] == "claimbench" and len(parts) > 1 and parts[1] in LEVEL:
-                assert parts[1] in ("measures", "claim", "step", "control"), f"{path}:{line} imports {name}"
+                assert parts[1] in ("measures", "simulations", "claim", "step", "control"), f"{path}:{line} imports {name}"
             assert parts[0] in ("claimbench", "numpy", "__future__", "math", "itertools", "collections", "typing"), (
                 f"{path}:{line}"
             )

@@ -1,0 +1,1 @@
+"""Simulations: small theories of learning, run forward from random beginnings; pure in their arguments."""
