@@ -38,6 +38,8 @@ def stand(item: Item, replicates: Sequence[Replicate], design: Seeds | Prompts, 
         seeds: how many the family has; None on a given model.
     """
     n = len(replicates)
+    if gap := _missing(replicates):
+        return Standing(Verdict.INVALID, gap, n)
     if problem := _problem(replicates):
         verdict, reason = problem
         if verdict is not Verdict.NOT_APPLICABLE or seeds is None or _uniform(replicates):
@@ -100,7 +102,26 @@ def _problem(replicates: Sequence[Replicate]) -> tuple[Verdict, str] | None:
         rerun, effect = replicate.parts.get("rerun:"), replicate.parts.get("effect:")
         if rerun and effect and not found and (name := differs(effect["effects"], rerun["effects"])):
             return Verdict.INVALID, f"not pure: a rerun of replicate {replicate.index} gave another value of {name!r}"
+    if same := _copies(replicates):
+        return Verdict.INVALID, same
     return worst
+
+
+def _missing(replicates: Sequence[Replicate]) -> str | None:
+    """What is lacking of a whole series 0, 1, 2, ... of replicates; a rest of one is not evidence."""
+    have = {replicate.index for replicate in replicates}
+    lost = [str(index) for index in range(max(have, default=-1)) if index not in have]
+    return f"replicates are missing: {', '.join(lost)} of {max(have, default=-1) + 1}" if lost else None
+
+
+def _copies(replicates: Sequence[Replicate]) -> str | None:
+    """Two seeds of a trained family that turn out to be one network."""
+    first: dict[str, int] = {}
+    for replicate in replicates:
+        network = replicate.parts.get("effect:", {}).get("network")
+        if network is not None and first.setdefault(network, replicate.index) != replicate.index:
+            return f"seeds {first[network]} and {replicate.index} are the same network: they are one replicate, not two"
+    return None
 
 
 def _uniform(replicates: Sequence[Replicate]) -> bool:

@@ -191,6 +191,8 @@ class Measurer:
             lm = self.subjects.get(item.subject, index)
             if lm is not None:
                 lm.recorder.reset()
+                if part.kind == "effect" and item.subject.kind == "family" and lm.evidence != "instrument":
+                    body["network"] = _network(lm)
             arms = {name: self.runs.get(recipe, index) for name, recipe in _arms(item).items()}
             injector = Injector(
                 lm,
@@ -298,6 +300,13 @@ def _use_threads(subject: Subject) -> None:
 
 
 _THREADS: dict[str, int] = {}
+
+
+def _network(lm: LM) -> str | None:
+    """Identity of the weights themselves, so that a seed which stands for two is seen; None for what has none."""
+    from ..subjects.digest import model_digest
+
+    return model_digest(lm.model) if hasattr(lm.model, "state_dict") else None
 
 
 def peak_memory_mb() -> float:

@@ -1,0 +1,250 @@
+"""The audit: a claim under planted faults. Each must cost it its verdict, break a control, or leave a receipt that says so."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..claim import Claim
+from ..control import Control
+from ..subjects.lm import LM
+from ..verdict import Verdict
+from .audit_faults import FAULTS, HALF_MISSING, MEASURED, OUTLIER, SHARED, WATCHING, Fault, Log, wild
+from .inject import Injector
+from .item import Item, Subject, items_of, named_subject
+from .judging import Standing
+from .measure import Measurer, Part, Replicate
+from .result import control_ok
+from .session import Session
+from .subjects import Subjects
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of one fault. outcome: "noticed", "kept" (an outlier that turned nothing), "unnoticed", "exempt" or "absent"."""
+
+    outcome: str
+    by: str
+    reason: str
+    verdict: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the committed file and the report."""
+        return {"outcome": self.outcome, "by": self.by, "verdict": self.verdict, "reason": self.reason}
+
+    @property
+    def defect(self) -> bool:
+        """Whether it speaks against the claim."""
+        return self.outcome == "unnoticed"
+
+
+class _Subjects(Subjects):
+    """Subjects handed out with a fault; shares what the plain ones have loaded."""
+
+    def __init__(self, plain: Subjects, fault: Fault, log: Log) -> None:
+        self.__dict__.update(vars(plain))
+        self._fault, self._log = fault, log
+
+    def get(self, subject: Subject, index: int) -> LM | None:
+        lm = super().get(subject, index)
+        return lm and self._fault.lm(lm, self._log)
+
+
+class Planted(Measurer):
+    """Measures under a fault, by the same path as ever, into entries of its own."""
+
+    def __init__(self, plain: Measurer, fault: Fault) -> None:
+        self.log = Log()
+        super().__init__(plain.store, _Subjects(plain.subjects, fault, self.log), plain.root)
+        self.fault = fault
+
+    def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
+        return {**super()._key(item, part, index), "fault": [self.fault.name, self.fault.digest]}
+
+    def _measure(self, item: Item, part: Part, index: int, shared: dict[Any, Any]) -> dict[str, Any]:
+        self.log.reached, self.log.frame = 0, ""
+        self.log.rows.clear()
+        body = super()._measure(item, part, self.fault.index(index), shared)
+        return {**body, "index": index, "planted": self.log.reached, "shared_rows": self.log.shared()}
+
+    def _evaluate(self, item: Item, part: Part, injector: Injector) -> dict[str, Any]:
+        found = super()._evaluate(item, part, self.fault.injector(injector, item.claim, self.log))
+        if "effects" in found:
+            found["effects"] = dict(self.fault.effects(found["effects"], item.claim, self.log))
+        return found
+
+
+def planted(session: Session, fault: Fault) -> Session:
+    """A session that measures under the fault."""
+    made = copy.copy(session)
+    made.measurer = Planted(session.measurer, fault)
+    return made
+
+
+def audit(claim: Claim, claim_id: str, session: Session, excuses: Mapping[str, str], say: Say = lambda _: None) -> dict[str, Any]:
+    """Audit one claim where it is SUPPORTED: on a subject of its own, else on a positive control.
+
+    Args:
+        excuses: by name of a fault, why the claim's verdict may survive it.
+        say: told what is being done.
+
+    Returns:
+        JSON: item, subject, honest verdict, and by fault what came of it.
+    """
+    say(f"{claim.name}: without a fault")
+    base, honest = _base(claim, claim_id, session)
+    about = {"subject": base.subject.name, "as": _role(base), "verdict": honest.verdict.value, "n": honest.n}
+    if honest.verdict is not Verdict.SUPPORTED:
+        return {**about, "faults": {}, "reason": f"SUPPORTED nowhere, so there is nothing to lose: {honest.reason}"}
+    found = {}
+    for fault in FAULTS:
+        say(f"{claim.name}: {fault.title}")
+        came = _under(fault, base, honest, session)
+        if came.defect and fault.name in excuses:
+            came = replace(came, outcome="exempt", by="card", reason=excuses[fault.name])
+        found[fault.name] = came.to_json()
+    return {**about, "faults": found, "reason": ""}
+
+
+@dataclass(frozen=True)
+class _Honest:
+    verdict: Verdict
+    reason: str
+    n: int
+    replicates: tuple[Replicate, ...]
+
+
+def _base(claim: Claim, claim_id: str, session: Session) -> tuple[Item, _Honest]:
+    """The item that is audited, without variants and pictures, and how it comes out by itself."""
+    own = [item for item in items_of(claim, claim_id) if item.control is None]
+    places = [(item.subject, Control("positive", None, {}, label="audit")) for item in own]
+    for control in claim.controls:
+        if control.kind == "positive":
+            subject = own[0].subject if control.on is None else named_subject(control.on)
+            places.append((subject, Control("positive", control.on, control.overrides, label=f"audit of {control.name}")))
+    first: tuple[Item, _Honest] | None = None
+    for subject, control in places:
+        item = Item(claim, claim_id, subject, control)
+        standing, replicates = settle(session, item)
+        found = item, _Honest(standing.verdict, standing.reason, len(replicates), tuple(replicates))
+        if standing.verdict is Verdict.SUPPORTED:
+            return found
+        first = first or found
+    assert first is not None
+    return first
+
+
+def _role(item: Item) -> str:
+    label = item.control.name if item.control else ""
+    return "the claim itself" if label == "audit" else f"the positive control {label.removeprefix('audit of ')}"
+
+
+def settle(session: Session, item: Item, replicates: Sequence[Replicate] = ()) -> tuple[Standing, list[Replicate]]:
+    """Measure an item until it is decided, after the replicates given; where it stands and on which replicates."""
+    have = list(replicates)
+    standing = session.stand(item, have)
+    while standing.wants > len(have):
+        replicate = session.measurer.replicate(item, len(have))
+        assert replicate is not None
+        have.append(replicate)
+        standing = session.stand(item, have)
+    return standing, have
+
+
+def _under(fault: Fault, base: Item, honest: _Honest, session: Session) -> Found:
+    if fault is OUTLIER:
+        return _outlier(base, honest, session)
+    if fault is HALF_MISSING:
+        standing = session.stand(base, honest.replicates[::2])
+        return _verdict(standing) or Found("unnoticed", "", f"{standing.reason}, on half of the replicates", "SUPPORTED")
+    assert fault in MEASURED
+    faulty = planted(session, fault)
+    standing, replicates = settle(faulty, base)
+    effects = [replicate.parts["effect:"] for replicate in replicates if "effect:" in replicate.parts]
+    if not any(body["planted"] for body in effects) and fault.name != "leak":
+        if (came := _verdict(standing)) is None or not effects:
+            return Found("absent", "", fault.absent, standing.verdict.value) if came is None else came
+        return came
+    if fault.name == "leak":
+        return _leak(fault, base, standing, effects, session, faulty)
+    return _verdict(standing) or _by_controls(base, faulty) or _stands(standing)
+
+
+def _stands(standing: Standing) -> Found:
+    return Found("unnoticed", "", standing.reason, standing.verdict.value)
+
+
+_BY = {
+    Verdict.INVALID: "receipt",
+    Verdict.ERROR: "error",
+    Verdict.NOT_APPLICABLE: "precondition",
+    Verdict.REFUTED: "verdict",
+    Verdict.INCONCLUSIVE: "verdict",
+}
+
+
+def _verdict(standing: Standing) -> Found | None:
+    """How the verdict gives a fault away; None where it is SUPPORTED still."""
+    if standing.verdict is Verdict.SUPPORTED:
+        return None
+    return Found("noticed", _BY[standing.verdict], standing.reason, standing.verdict.value)
+
+
+def _by_controls(base: Item, faulty: Session) -> Found | None:
+    """The first positive or negative control that does not come out as it must under the fault."""
+    for item in items_of(base.claim, base.claim_id, with_controls=True):
+        control = item.control
+        if control is None or control.kind == "guard" or (control.on is None and item.subject != base.subject):
+            continue
+        standing, _ = settle(faulty, item)
+        profile = faulty.options.profile.name
+        if control_ok(control.expected, standing.verdict, profile, item.subject.kind, control.on) is False:
+            said = f"the {control.kind} control {control.name!r} comes out {standing.verdict}: {standing.reason}"
+            return Found("noticed", "control", said, Verdict.SUPPORTED.value)
+    return None
+
+
+def _leak(
+    fault: Fault, base: Item, standing: Standing, effects: Sequence[Mapping[str, Any]], session: Session, faulty: Session
+) -> Found:
+    leaked = _most_shared(effects[0]) if effects else ("", 0.0)
+    healthy = shared_data(base, session)
+    if healthy[1] > SHARED:
+        return Found("unnoticed", "", f"{_share(healthy)}: also without the fault", standing.verdict.value)
+    if leaked[1] <= max(SHARED, healthy[1]):
+        return Found("absent", "", fault.absent, standing.verdict.value)
+    if (came := _verdict(standing)) is not None:
+        return came
+    return Found("noticed", "receipt of data", _share(leaked), standing.verdict.value)
+
+
+def shared_data(item: Item, session: Session) -> tuple[str, float]:
+    """The step that shares most of its data with the effect, and the part shared, in the first replicate of an item."""
+    replicate = planted(session, WATCHING).measurer.replicate(item, 0)
+    assert replicate is not None
+    return _most_shared(replicate.parts.get("effect:", {}))
+
+
+def _most_shared(body: Mapping[str, Any]) -> tuple[str, float]:
+    shared: Mapping[str, float] = body.get("shared_rows", {})
+    return max(shared.items(), key=lambda found: found[1], default=("", 0.0))
+
+
+def _share(found: tuple[str, float]) -> str:
+    return f"the model was run on {100 * found[1]:.0f} % of the effect's rows in the step {found[0]!r} too"
+
+
+def _outlier(base: Item, honest: _Honest, session: Session) -> Found:
+    """One replicate that speaks wildly against the verdict, and as many further ones as the schedule then asks for."""
+    first = honest.replicates[0]
+    body = first.parts["effect:"]
+    effects = {name: wild(region, against=True) for name, region in base.claim.holds.items()}
+    outlier = Replicate(first.index, {**first.parts, "effect:": {**body, "effects": effects}})
+    standing, _ = settle(session, base, [outlier, *honest.replicates[1:]])
+    if standing.verdict is honest.verdict:
+        return Found("kept", "verdict", standing.reason, standing.verdict.value)
+    return Found("unnoticed", "verdict", f"one outlier turned {honest.verdict} into {standing.verdict}: {standing.reason}", standing.verdict.value)
