@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     catalogue.add_argument("folder", nargs="?", type=Path, default=Path("claims"))
     record = add("record", "commit costs and control verdicts from a results.json beside the claims", _record)
     record.add_argument("results", type=Path)
+    from .running import trust_commands
+
+    trust_commands.add_to(add)
     return parser
 
 

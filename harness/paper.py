@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import DeclarationError, UsageError
@@ -18,6 +18,7 @@ class Finding:
     """One sentence of a paper with a direction. `reason` says why it is only registered, '' when a claim executes it.
 
     protocol, cost: of a registered finding, how it would be tested and what that would take.
+    unnoticed: by name of a planted fault, why the verdict of its claim may survive that fault.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Finding:
     reason: str = ""
     protocol: str = ""
     cost: str = ""
+    unnoticed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ def read_card(path: Path) -> Paper:
                 f"{slug}/{entry['id']}",
                 entry["title"],
                 entry["statement"],
-                *(entry.get(name, "") for name in ("reason", "protocol", "cost")),
+                reason=entry.get("reason", ""),
+                protocol=entry.get("protocol", ""),
+                cost=entry.get("cost", ""),
+                unnoticed=dict(entry.get("unnoticed", {})),
             )
             for entry in card["finding"]
         )

@@ -163,15 +163,22 @@ def _under(fault: Fault, base: Item, honest: _Honest, session: Session) -> Found
         return _verdict(standing) or Found("unnoticed", "", f"{standing.reason}, on half of the replicates", "SUPPORTED")
     assert fault in MEASURED
     faulty = planted(session, fault)
-    standing, replicates = settle(faulty, base)
-    effects = [replicate.parts["effect:"] for replicate in replicates if "effect:" in replicate.parts]
-    if not any(body["planted"] for body in effects) and fault.name != "leak":
-        if (came := _verdict(standing)) is None or not effects:
-            return Found("absent", "", fault.absent, standing.verdict.value) if came is None else came
-        return came
     if fault.name == "leak":
-        return _leak(fault, base, standing, effects, session, faulty)
+        return _leak(fault, base, session, faulty)
+    if not _takes_hold(base, faulty):
+        return Found("absent", "", fault.absent)
+    standing, _ = settle(faulty, base)
     return _verdict(standing) or _by_controls(base, faulty) or _stands(standing)
+
+
+def _takes_hold(base: Item, faulty: Session) -> bool:
+    """Whether the fault changes anything in the first two replicates; a part that ends in a problem counts as one that did."""
+    for index in range(2):
+        replicate = faulty.measurer.replicate(base, index)
+        assert replicate is not None
+        if replicate.fatal or replicate.parts.get("effect:", {}).get("planted"):
+            return True
+    return False
 
 
 def _stands(standing: Standing) -> Found:
@@ -208,23 +215,19 @@ def _by_controls(base: Item, faulty: Session) -> Found | None:
     return None
 
 
-def _leak(
-    fault: Fault, base: Item, standing: Standing, effects: Sequence[Mapping[str, Any]], session: Session, faulty: Session
-) -> Found:
-    leaked = _most_shared(effects[0]) if effects else ("", 0.0)
-    healthy = shared_data(base, session)
+def _leak(fault: Fault, base: Item, session: Session, faulty: Session) -> Found:
+    """Choosing on the data that is measured: the receipt of data tells, whatever the verdict."""
+    leaked, healthy = shared_data(base, faulty), shared_data(base, planted(session, WATCHING))
     if healthy[1] > SHARED:
-        return Found("unnoticed", "", f"{_share(healthy)}: also without the fault", standing.verdict.value)
-    if leaked[1] <= max(SHARED, healthy[1]):
-        return Found("absent", "", fault.absent, standing.verdict.value)
-    if (came := _verdict(standing)) is not None:
-        return came
-    return Found("noticed", "receipt of data", _share(leaked), standing.verdict.value)
+        return Found("unnoticed", "", f"{_share(healthy)}: also without the fault", Verdict.SUPPORTED.value)
+    if leaked[1] <= SHARED:
+        return Found("absent", "", fault.absent)
+    return Found("noticed", "receipt of data", _share(leaked))
 
 
-def shared_data(item: Item, session: Session) -> tuple[str, float]:
+def shared_data(item: Item, watched: Session) -> tuple[str, float]:
     """The step that shares most of its data with the effect, and the part shared, in the first replicate of an item."""
-    replicate = planted(session, WATCHING).measurer.replicate(item, 0)
+    replicate = watched.measurer.replicate(item, 0)
     assert replicate is not None
     return _most_shared(replicate.parts.get("effect:", {}))
 
@@ -247,4 +250,5 @@ def _outlier(base: Item, honest: _Honest, session: Session) -> Found:
     standing, _ = settle(session, base, [outlier, *honest.replicates[1:]])
     if standing.verdict is honest.verdict:
         return Found("kept", "verdict", standing.reason, standing.verdict.value)
-    return Found("unnoticed", "verdict", f"one outlier turned {honest.verdict} into {standing.verdict}: {standing.reason}", standing.verdict.value)
+    said = f"one outlier turned {honest.verdict} into {standing.verdict}: {standing.reason}"
+    return Found("unnoticed", "verdict", said, standing.verdict.value)

@@ -124,12 +124,15 @@ class _Catcher:
 
 
 class _Bar:
-    """A progress bar over replicates, with the time that is left."""
+    """A progress bar over replicates (or another unit), with the time that is left."""
+
+    def __init__(self, unit: str = "replicate") -> None:
+        self.unit = unit
 
     def __enter__(self) -> _Bar:
         from tqdm import tqdm
 
-        self.bar = tqdm(unit="replicate", dynamic_ncols=True, file=sys.stderr, mininterval=0.5)
+        self.bar = tqdm(unit=self.unit, dynamic_ncols=True, file=sys.stderr, mininterval=0.5)
         return self
 
     def show(self, done: int, known: int, what: str) -> None:

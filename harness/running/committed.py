@@ -70,20 +70,41 @@ def expected(item: Item, profile: str) -> dict[str, str] | None:
 
 def protocol_hash(claim: Claim) -> str:
     """Hash of what is fixed in advance: finding, estimand and protocol in words, regions, bounds, preconditions, controls."""
-    fixed = {
-        "finding": claim.finding,
-        "statement": claim.statement,
-        "protocol": claim.protocol,
-        "holds": {name: region.to_json() for name, region in claim.holds.items()},
-        "bounds": dict(claim.bounds),
-        "most": claim.most,
-        "looks": [6, 11],
-        "requires": [requirement.fixed for requirement in claim.requires],
-        "controls": [[control.kind, control.name] for control in claim.controls],
-        "variants": [[variant.name, variant.binding] for variant in claim.variants],
-        "subjects": list(claim.on.names),
+    return _hash({name: value for part in fixed(claim).values() for name, value in part.items()})
+
+
+def fixed(claim: Claim) -> dict[str, dict[str, Any]]:
+    """What the lock covers, as its three parts: region, protocol, schedule of looks."""
+    return {
+        "region": {
+            "holds": {name: region.to_json() for name, region in claim.holds.items()},
+            "bounds": dict(claim.bounds),
+        },
+        "protocol": {
+            "finding": claim.finding,
+            "statement": claim.statement,
+            "protocol": claim.protocol,
+            "requires": [requirement.fixed for requirement in claim.requires],
+            "controls": [[control.kind, control.name] for control in claim.controls],
+            "variants": [[variant.name, variant.binding] for variant in claim.variants],
+            "subjects": list(claim.on.names),
+        },
+        "schedule": {"looks": [6, 11], "most": claim.most},
     }
-    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def amendments_of(claim: Claim) -> list[dict[str, Any]]:
+    """Every change of a locked claim, oldest first: date, reason, whether it had been measured, what changed where known."""
+    return [dict(amendment) for amendment in read(folder_of(claim), LOCK).get(claim.name, {}).get("amendments", [])]
+
+
+def was_measured(claim: Claim) -> bool:
+    """Whether costs or verdicts of its controls are committed, which come from measuring it."""
+    return any(claim.name in read(folder_of(claim), name) for name in (COSTS, CALIBRATION))
 
 
 def lock_of(claim: Claim) -> dict[str, Any] | None:
@@ -105,18 +126,27 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
 
 
 def lock(claim: Claim, *, measured_before: bool, reason: str = "") -> bool:
-    """Lock a claim as it stands today; True when something changed. A change of a locked claim needs a reason."""
+    """Lock a claim as it stands today; True when something changed. A change of a locked claim needs a reason.
+
+    Args:
+        measured_before: whether a measurement existed; committed costs or control verdicts say so by themselves.
+    """
     content = dict(read(folder_of(claim), LOCK))
     current, today = protocol_hash(claim), date.today().isoformat()
+    parts = {name: _hash(part) for name, part in fixed(claim).items()}
+    measured = measured_before or was_measured(claim)
     entry = content.get(claim.name)
     if entry is not None and entry["hash"] == current:
         return False
     if entry is None:
-        content[claim.name] = {"hash": current, "date": today, "measured_before": measured_before, "amendments": []}
+        content[claim.name] = {"hash": current, "parts": parts, "date": today, "measured_before": measured, "amendments": []}
     else:
         if not reason:
             raise DeclarationError(f"{claim.name} changed since it was locked on {entry['date']}: say why with --reason")
-        amendment = {"date": today, "from": entry["hash"], "reason": reason, "measured_before": measured_before}
-        content[claim.name] = {**entry, "hash": current, "amendments": [*entry.get("amendments", []), amendment]}
+        amendment = {"date": today, "from": entry["hash"], "reason": reason, "measured_before": measured}
+        if before := entry.get("parts"):
+            amendment["changed"] = [name for name in parts if parts[name] != before.get(name)]
+        amendments = [*entry.get("amendments", []), amendment]
+        content[claim.name] = {**entry, "hash": current, "parts": parts, "amendments": amendments}
     write(folder_of(claim), LOCK, content)
     return True

@@ -60,6 +60,8 @@ class Injector:
         self.arms = arms or {}
         self.shared = {} if shared is None else shared
         self.of_subject = of_subject
+        self.drawn: list[str] = []
+        """The state in which each random stream was handed out, so that two replicates with the same data are seen."""
 
     def call(self, function: Callable[..., Any], original: str | None = None) -> Any:
         """Call `function`; a step that overrides `original` receives, under that name, what it replaces."""
@@ -71,7 +73,9 @@ class Injector:
         if name == "lm":
             return self.lm
         if name == "rng":
-            return stream(self.root, f"{self.prefix}{function.__name__}", self.index)
+            rng = stream(self.root, f"{self.prefix}{function.__name__}", self.index)
+            self.drawn.append(repr(rng.bit_generator.state))
+            return rng
         if name == "siblings":
             if self.siblings is None:
                 raise NotApplicable("needs other seeds of the subject's family, and a single given model has none")
@@ -94,7 +98,7 @@ class Injector:
         """The value of a step, computed once; one that overrides `original` receives what it replaces under that name."""
         if found.scope == "subject" and self.of_subject is not None:
             once = copy.copy(self)  # the same streams and values in every replicate
-            once.index, once.shared, once.of_subject = 0, self.of_subject, None
+            once.index, once.shared, once.of_subject, once.drawn = 0, self.of_subject, None, []
             return once.step(found, original)
         # A value may be shared between a claim and its variants only where every choice it can see is the same.
         seen = {name: self.overrides.get(name, default) for name, default in choices_of(found.function).items()}

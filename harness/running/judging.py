@@ -115,12 +115,13 @@ def _missing(replicates: Sequence[Replicate]) -> str | None:
 
 
 def _copies(replicates: Sequence[Replicate]) -> str | None:
-    """Two seeds of a trained family that turn out to be one network."""
-    first: dict[str, int] = {}
-    for replicate in replicates:
-        network = replicate.parts.get("effect:", {}).get("network")
-        if network is not None and first.setdefault(network, replicate.index) != replicate.index:
-            return f"seeds {first[network]} and {replicate.index} are the same network: they are one replicate, not two"
+    """Two replicates that are one: seeds of a trained family with the same weights, or the same random numbers drawn."""
+    for what, said in (("network", "are the same network"), ("drawn", "drew the same random numbers")):
+        first: dict[str, int] = {}
+        for replicate in replicates:
+            mark = replicate.parts.get("effect:", {}).get(what)
+            if mark is not None and (other := first.setdefault(mark, replicate.index)) != replicate.index:
+                return f"replicates {other} and {replicate.index} {said}: they are one replicate, not two"
     return None
 
 

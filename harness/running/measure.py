@@ -207,6 +207,8 @@ class Measurer:
                 of_subject={} if part.kind == "rerun" and not item.subject.seeded else self._shared_of(item),
             )
             body |= self._evaluate(item, part, injector)
+            if part.kind == "effect":
+                body["drawn"] = _drawn(injector)
         except NotApplicable as error:
             body["problem"] = {"verdict": "NOT_APPLICABLE", "reason": str(error)}
         except InvalidMeasurement as error:
@@ -307,6 +309,12 @@ def _network(lm: LM) -> str | None:
     from ..subjects.digest import model_digest
 
     return model_digest(lm.model) if hasattr(lm.model, "state_dict") else None
+
+
+def _drawn(injector: Injector) -> str | None:
+    """Identity of what chance gave a replicate: its random streams and the seeds of its arms; None where there is neither."""
+    seeds = {name: run.seed for name, run in injector.arms.items() if hasattr(run, "seed")}
+    return key_of({"streams": sorted(injector.drawn), "arms": seeds}) if injector.drawn or seeds else None
 
 
 def peak_memory_mb() -> float:

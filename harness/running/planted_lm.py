@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..interventions.changes import Change
@@ -49,16 +49,13 @@ class DeafInstrument(Instrument):
 
     log: Log
 
-    def attached(self, plan: Plan) -> AbstractContextManager[None]:
-        return self._attached(plan, super().attached)
-
     @contextmanager
-    def _attached(self, plan: Plan, attach: Callable[[Plan], AbstractContextManager[None]]) -> Iterator[None]:
+    def attached(self, plan: Plan) -> Iterator[None]:
         if plan.edit is not None:
             plan.edit = self._lost(plan.edit)
         if plan.alter is not None:
             plan.alter = self._lost(plan.alter)
-        with attach(plan):
+        with super().attached(plan):
             yield
 
     def _lost(self, write: Callable[..., Any]) -> Callable[..., Any]:

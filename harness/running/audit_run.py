@@ -1,0 +1,77 @@
+"""Audits of several claims, in this process or in several: one task is one claim."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..claim import Claim
+from ..errors import ClaimbenchError
+from ..paper import card_beside
+from . import executor
+from .audit import audit
+from .audit_faults import FAULTS
+from .command import _Bar
+from .options import Options
+from .session import Session
+
+
+def excuses_of(claim: Claim) -> Mapping[str, str]:
+    """What the paper's card says of faults that this finding's claim cannot notice; unknown fault names are refused."""
+    card = card_beside(Path(claim.file))
+    for finding in card.findings if card else ():
+        if finding.id == claim.finding:
+            known = {fault.name for fault in FAULTS}
+            if unknown := sorted(finding.unnoticed.keys() - known):
+                raise ClaimbenchError(
+                    f"the card of {claim.finding} excuses an unknown fault {unknown[0]!r}: use {', '.join(sorted(known))}"
+                )
+            return finding.unnoticed
+    return {}
+
+
+def audit_all(claims: Mapping[str, Claim], options: Options, *, jobs: int, root: Path) -> dict[str, dict[str, Any]]:
+    """Audits by claim id, in the order of the claims; a bar on stderr shows how far they are."""
+    with _Bar(unit="claim") as bar:
+        if jobs < 2 or len(claims) < 2:
+            session, found = Session(options), dict[str, dict[str, Any]]()
+            for identity, claim in claims.items():
+                found[identity] = audit(claim, identity, session, excuses_of(claim), partial(bar.show, len(found), len(claims)))
+                bar.show(len(found), len(claims), "audited")
+            return found
+        return _in_processes(claims, options, jobs, root, bar)
+
+
+def _in_processes(claims: Mapping[str, Claim], options: Options, jobs: int, root: Path, bar: _Bar) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=executor._start, initargs=(options, [], root))
+    try:
+        running = {pool.submit(_one, claim.file, claim.name, identity): identity for identity, claim in claims.items()}
+        for future in as_completed(running):
+            entry = future.result()
+            if isinstance(entry, str):
+                raise ClaimbenchError(entry)
+            found[running[future]] = entry
+            bar.show(len(found), len(claims), running[future].rpartition(":")[2])
+    except BrokenProcessPool:
+        raise ClaimbenchError("a measuring process died (killed, or out of memory): run again to go on") from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return {identity: found[identity] for identity in claims}
+
+
+def _one(file: str, name: str, identity: str) -> dict[str, Any] | str:
+    from .collecting import claims_in, load_module
+
+    assert executor._SESSION is not None
+    try:
+        claim = next(c for c in claims_in(load_module(Path(file))) if c.name == name)
+        return audit(claim, identity, executor._SESSION, excuses_of(claim))
+    except ClaimbenchError as error:
+        return str(error)

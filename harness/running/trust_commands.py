@@ -1,0 +1,85 @@
+"""The commands `audit`, `robust`, `check` and `replay`: words, progress and exit codes. What they do lies beside this."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Add = Callable[..., argparse.ArgumentParser]
+CLAIMS = "findings, claims, papers, files or folders (default: all)"
+
+
+def add_to(add: Add) -> None:
+    """Add the commands to the parser."""
+    found = add("audit", "plant faults in claims and list which are noticed, and how", _audit)
+    found.add_argument("claims", nargs="*", metavar="CLAIM", help=CLAIMS)
+    found.add_argument("--json", action="store_true", help="as JSON")
+    found.add_argument("--record", action="store_true", help="commit the outcome beside the claims, in audit.json")
+    found.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: 1)")
+    _measuring(found)
+
+
+def _measuring(found: argparse.ArgumentParser, profile: str = "standard") -> None:
+    found.add_argument("--store", metavar="PATH", help="where measurements are kept")
+    found.add_argument("--seed", default="0", metavar="N", help="root of all random streams (default: 0)")
+    found.add_argument("--profile", default=profile, metavar="NAME", help=f"smoke, standard or full (default: {profile})")
+
+
+def _options(asked: argparse.Namespace, **more: Any) -> Any:
+    from .options import checked
+
+    return checked(store=asked.store, seed=asked.seed, profile=asked.profile, **more)
+
+
+def _audit(asked: argparse.Namespace) -> int:
+    from .audit_run import audit_all
+    from .selecting import selected
+    from .trust import AUDIT, keep
+
+    claims = selected(asked.claims)
+    found = audit_all(claims, _options(asked), jobs=asked.jobs, root=Path.cwd())
+    if asked.record:
+        for identity, entry in found.items():
+            keep(claims[identity], AUDIT, entry)
+    if asked.json:
+        print(json.dumps(found, indent=1))
+    else:
+        print(audit_text(found))
+    return 1 if any(speaks_against(entry) for entry in found.values()) else 0
+
+
+def speaks_against(entry: Mapping[str, Any]) -> bool:
+    """Whether an audit found a defect: a fault that leaves SUPPORTED standing, an outlier that turns it, or no SUPPORTED."""
+    return not entry["faults"] or any(found["outcome"] == "unnoticed" for found in entry["faults"].values())
+
+
+def audit_text(entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Audits as text, one line for each fault."""
+    from tabulate import tabulate
+
+    from .audit_faults import FAULTS
+    from .trust import audit_line
+
+    titles = {fault.name: fault.title for fault in FAULTS}
+    said = []
+    for identity, entry in entries.items():
+        said.append(f"{identity}: {entry['verdict']} as {entry['as']} on {entry['subject']} without a fault")
+        rows = [
+            [titles.get(name, name), _OUTCOMES[found["outcome"]], found["by"], found["reason"][:90]]
+            for name, found in entry["faults"].items()
+        ]
+        said += [tabulate(rows, headers=["fault", "outcome", "by", "what was said"], tablefmt="simple")] if rows else []
+        said.append(audit_line(entry) + "\n")
+    return "\n".join(said)
+
+
+_OUTCOMES = {
+    "noticed": "noticed",
+    "kept": "turned nothing",
+    "unnoticed": "UNNOTICED",
+    "exempt": "explained on the card",
+    "absent": "does not apply",
+}
