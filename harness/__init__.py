@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from .running.live import Result, run
     from .subjects.family import Built, organism, trained_organism
     from .subjects.tokens import Tokens
+    from .training.declared import recipe
+    from .training.times import log_ratio, steps_to
 
 _LATE = {
     "Built": "subjects.family",
     "Result": "running.live",
     "Tokens": "subjects.tokens",
+    "log_ratio": "training.times",
     "organism": "subjects.family",
+    "recipe": "training.declared",
     "run": "running.live",
+    "steps_to": "training.times",
     "trained_organism": "subjects.family",
 }
 
@@ -54,14 +59,17 @@ __all__ = [
     "claim",
     "guard",
     "interval",
+    "log_ratio",
     "negative",
     "organism",
     "positive",
     "rate_above",
     "rate_below",
+    "recipe",
     "run",
     "simulation",
     "step",
+    "steps_to",
     "trained_organism",
     "variant",
     "within",

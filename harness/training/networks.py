@@ -1,4 +1,4 @@
-"""Networks of a recipe: stock transformers classes, initial weights drawn from the seed, some of them held fixed.
+"""Networks of a recipe: transformers classes and registered modules, initial weights by the seed, some of them held fixed.
 
 The initial weights are drawn here and not by transformers, so they depend on no library version and on no global generator.
 """
@@ -6,15 +6,16 @@ The initial weights are drawn here and not by transformers, so they depend on no
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import DeclarationError
 from .recipe import Recipe
+from .registry import Registry, call
 
 if TYPE_CHECKING:
     import torch
@@ -45,17 +46,73 @@ class Network:
         """The parameters that the optimiser may change."""
         return [p for p in self.model.parameters() if p.requires_grad]
 
+    def hold(self, name: str, mask: torch.Tensor) -> None:
+        """Hold the entries of a parameter that `mask` names (bool, its shape) at the values that they have now."""
+        parameter = dict(self.model.named_parameters()).get(name)
+        if parameter is None or mask.shape != parameter.shape:
+            raise DeclarationError(f'a mask of {tuple(mask.shape)} for parameter "{name}", which has another shape or is none')
+        self.fixed[name] = self.fixed[name] | mask if name in self.fixed else mask.clone()
+        parameter.requires_grad_(not bool(self.fixed[name].all()))
+
+    def prune(self, name: str, keep: torch.Tensor) -> None:
+        """Set the entries of a parameter outside `keep` (bool, its shape) to zero, for good."""
+        self.hold(name, ~keep)
+        with torch.no_grad():
+            dict(self.model.named_parameters())[name][~keep] = 0.0
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A registered network: `build(**values)` gives the module; `initial(model, rng)` draws its weights, None: as the rest."""
+
+    build: Callable[..., Any]
+    initial: Callable[[Any, np.random.Generator], None] | None = None
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+_NETWORKS: Registry[Builder] = Registry("network")
+
+
+def network(name: str, initial: Callable[[Any, np.random.Generator], None] | None = None) -> Callable[[F], F]:
+    """Register a function `(**values) -> torch.nn.Module` as the model class `name` of recipes.
+
+    Args:
+        initial: draws the weights in place from the generator that it is given, `(model, rng)`. Without it parameters of two
+            and more dimensions are normal (`std`, `scale` of the recipe), others one, or zero where the name ends in "bias".
+    """
+
+    def register(function: F) -> F:
+        _NETWORKS.add(name, Builder(function, initial), function)
+        return function
+
+    return register
+
 
 def empty_model(recipe: Recipe) -> Any:
-    """The stock transformers model with arbitrary weights; leaves torch's global generator as it was."""
+    """The module with arbitrary weights; leaves torch's global generator as it was."""
     values = dict(recipe.model)
     kind = values.pop("class")
-    plain: dict[str, Any] = dict(bos_token_id=None, eos_token_id=None, pad_token_id=None, tie_word_embeddings=False)
     with torch.random.fork_rng(devices=[]):
-        if kind == "llama":
-            return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**plain, **values}))
-        dropout = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
-        return transformers.GPT2LMHeadModel(transformers.GPT2Config(**{**plain, **dropout, **values}))
+        torch.manual_seed(0)  # what a module does not draw anew must at least be the same each time
+        model = call(f"network {kind}", _NETWORKS[kind].build, **values)
+    if not isinstance(model, torch.nn.Module):
+        raise DeclarationError(f'network "{kind}" gave a {type(model).__name__}; it must return a torch.nn.Module')
+    return model
+
+
+def _plain(**values: Any) -> dict[str, Any]:
+    return dict(bos_token_id=None, eos_token_id=None, pad_token_id=None, tie_word_embeddings=False) | values
+
+
+@network("llama")
+def _llama(**values: Any) -> Any:
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**_plain(**values)))
+
+
+@network("gpt2")
+def _gpt2(**values: Any) -> Any:
+    dropout = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    return transformers.GPT2LMHeadModel(transformers.GPT2Config(**dropout | _plain(**values)))
 
 
 def initial_network(recipe: Recipe, seed: int) -> Network:
@@ -102,7 +159,11 @@ def set_zero(model: Any, recipe: Recipe) -> None:
 
 def _draw(model: Any, recipe: Recipe, seed: int) -> None:
     rng = random_stream(seed, _INITIAL)
+    own = _NETWORKS[recipe.model["class"]].initial
     with torch.no_grad():
+        if own is not None:
+            own(model, rng)
+            return
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1:
                 drawn = rng.standard_normal(tuple(parameter.shape), dtype=np.float32)

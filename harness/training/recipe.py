@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import DeclarationError
+from .registry import Named, name_and_options
 
 Values = Mapping[str, Any]
 
@@ -49,6 +51,7 @@ class Stage:
     stop: Stop | None = None
     release: bool = False
     settle: bool = False
+    data: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
@@ -58,12 +61,23 @@ class Stage:
 class Recipe:
     """Data, model, optimiser and stopping rule of a trained family.
 
-    model: `class` ("llama" or "gpt2") and values of that class's transformers config. std: of the initial normal weights.
-    data, options: name of a registered data stream, and its keyword arguments. `batch` rows a step.
+    model: `class` ("llama", "gpt2" or a registered network) and values of that class's transformers config, or the keyword
+    arguments of the network. std: of the initial normal weights.
+    data, options: name of a registered data stream or task, and its keyword arguments. `batch` rows a step.
+    optimiser, optimiser_options: name of a registered optimiser and what it takes besides lr, betas and weight_decay.
     zero: name patterns of parameters that are zero and stay so. frozen: the same, kept at their initial value; a pattern may
     end in a row range, "model.embed_tokens.weight[0:50]". scale: name pattern -> factor on the initial std.
     live_heads: layer -> number of heads that can write; the others' value and output slices are zero, until a stage releases
     them. Which heads live is drawn from the seed.
+    of, prepare: another recipe, whose run at the same seed the named preparations may read (its weights, a mask from them);
+    preparations act on the initial network, in order.
+    clamps: named clamps that hold in every pass of training and evaluation.
+    evaluate_every: steps between records of the curve. With evaluate_growth above 1 the steps at which it is recorded grow by
+    that factor, but by evaluate_every at least. evaluate_start: the untrained network is recorded too, as step 0.
+    probes: named probes measured at each record, on the network without clamps. curve_points: most records that are kept.
+    checkpoints: steps whose weights are kept beside the final ones, if the run gets there; 0: before training.
+    may_diverge: a loss that is not finite ends the run, which then says at which step; else it is an error.
+    All these name a registered function, or are a pair of its name and keyword arguments.
     version: raise it when the meaning of these values changes.
     """
 
@@ -89,16 +103,36 @@ class Recipe:
     zero: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     live_heads: Mapping[int, int] = field(default_factory=dict)
+    optimiser: str = "adamw"
+    optimiser_options: Values = field(default_factory=dict)
+    of: Recipe | None = None
+    prepare: tuple[Named, ...] = ()
+    clamps: tuple[Named, ...] = ()
+    probes: tuple[Named, ...] = ()
+    evaluate_growth: float = 1.0
+    evaluate_start: bool = False
+    curve_points: int = 20
+    checkpoints: tuple[int, ...] = ()
+    may_diverge: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("model", "options", "scale", "live_heads"):
+        for name in ("model", "options", "scale", "live_heads", "optimiser_options"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if self.schedule not in ("constant", "cosine"):
             raise DeclarationError(f'recipe {self.name}: schedule "{self.schedule}" is unknown; use "constant" or "cosine"')
-        if self.model.get("class") not in ("llama", "gpt2"):
-            raise DeclarationError(f'recipe {self.name}: model class {self.model.get("class")!r}; use "llama" or "gpt2"')
-        if min(self.steps, self.batch, self.evaluate_every) < 1:
-            raise DeclarationError(f"recipe {self.name}: steps, batch and evaluate_every must be at least 1")
+        if not isinstance(self.model.get("class"), str):
+            raise DeclarationError(f'recipe {self.name}: model needs a "class": "llama", "gpt2" or a registered network')
+        if min(self.steps, self.batch, self.evaluate_every, self.curve_points) < 1 or not self.evaluate_growth >= 1:
+            raise DeclarationError(
+                f"recipe {self.name}: steps, batch, evaluate_every, evaluate_growth and curve_points must be at least 1"
+            )
+        for name in ("prepare", "clamps", "probes"):
+            if isinstance(getattr(self, name), str):
+                raise DeclarationError(f"recipe {self.name}: {name} must be a tuple of names, like ({getattr(self, name)!r},)")
+            for entry in getattr(self, name):
+                name_and_options(entry)
+        if not all(isinstance(step, int) and step >= 0 for step in self.checkpoints):
+            raise DeclarationError(f"recipe {self.name}: checkpoints must be steps, 0 or more")
 
     def with_(self, **changes: Any) -> Recipe:
         """This recipe with some values replaced; a mapping is merged into the one it replaces."""
@@ -121,6 +155,15 @@ class Recipe:
     def most_steps(self) -> int:
         """Steps when no stage stops early."""
         return sum(stage.steps for stage in self.plan)
+
+    @property
+    def evaluation_steps(self) -> frozenset[int]:
+        """Steps at which the curve is recorded, besides the last of each stage."""
+        found, step = set[int](), 0
+        while step < self.most_steps:
+            step = max(step + self.evaluate_every, math.ceil(step * self.evaluate_growth))
+            found.add(step)
+        return frozenset(found)
 
     def to_json(self) -> dict[str, Any]:
         """The values as JSON types. What is at its default is left out, so a later field does not change older digests."""

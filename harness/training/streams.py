@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import DeclarationError
+from .registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,14 +42,14 @@ class Stream:
     probe: Draw
 
 
-_STREAMS: dict[str, Stream] = {}
+_STREAMS: Registry[Stream] = Registry("data stream")
 
 
 def data_stream(name: str, probe: Draw | None = None) -> Callable[[F], F]:
     """Register a function `(rng, n, **options) -> Batch` under a name that recipes use."""
 
     def register(function: F) -> F:
-        _STREAMS[name] = Stream(name, function, probe or function)
+        _STREAMS.add(name, Stream(name, function, probe or function), function)
         return function
 
     return register
@@ -58,16 +57,12 @@ def data_stream(name: str, probe: Draw | None = None) -> Callable[[F], F]:
 
 def stream(name: str) -> Stream:
     """The registered stream; DeclarationError names the nearest one."""
-    if name not in _STREAMS:
-        near = get_close_matches(name, _STREAMS, 1)
-        hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(sorted(_STREAMS)) or 'none'}"
-        raise DeclarationError(f'data stream "{name}" is unknown; {hint}')
     return _STREAMS[name]
 
 
 def streams() -> dict[str, Stream]:
     """All registered streams by name."""
-    return dict(_STREAMS)
+    return {name: _STREAMS[name] for name in _STREAMS}
 
 
 Options = Mapping[str, Any]

@@ -59,7 +59,7 @@ def test_runs_are_trained_once_and_shared(tmp_path: Path, monkeypatch: pytest.Mo
 
     trained = []
     train = training.train
-    monkeypatch.setattr(training, "train", lambda recipe, seed: trained.append((recipe.name, seed)) or train(recipe, seed))
+    monkeypatch.setattr(training, "train", lambda recipe, seed, **more: trained.append((recipe.name, seed)) or train(recipe, seed, **more))
     for item in items_of(declared(), "id", with_controls=True):
         session(tmp_path).run(item)
     assert len(trained) == len(set(trained)) + 6, "the longer arm of the positive control is another recipe of the same name"

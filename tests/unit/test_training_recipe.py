@@ -59,7 +59,10 @@ def test_steps_of_the_plan() -> None:
         ({"lrr": 1.0}, 'did you mean "lr"'),
         ({"schedule": "linear"}, '"constant" or "cosine"'),
         ({"steps": 0}, "at least 1"),
-        ({"model": {"class": "bert"}}, "use .llama. or .gpt2."),
+        ({"model": {"class": None}}, "needs a .class."),
+        ({"curve_points": 0}, "at least 1"),
+        ({"probes": "strength"}, "a tuple of names"),
+        ({"checkpoints": (-1,)}, "0 or more"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, object], words: str) -> None:
