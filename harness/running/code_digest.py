@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..step import Step, parameters, step_named
+from ..step import Step, step_named
 
 _PACKAGE = __name__.partition(".")[0]
 #: Rooms of the package whose code a measurement may depend on. They import nothing of judging, running or reporting.
@@ -70,7 +70,7 @@ def _reached(found: FunctionType | type, tree: ast.AST) -> Iterable[Any]:
     known: dict[str, Any] = dict(vars(sys.modules[found.__module__])) if found.__module__ in sys.modules else {}
     if isinstance(found, FunctionType):
         known = {**found.__globals__, **_enclosed(found)}
-        for name in parameters(found):
+        for name in inspect.signature(found).parameters:  # a helper may take what a step may not: *args and **kwargs
             injected = step_named(found, name)
             if injected is not None:
                 yield from _things(name, injected)

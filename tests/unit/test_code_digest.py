@@ -37,7 +37,7 @@ def cached(x):
     return x + 1
 
 
-def by_partial(x, factor):
+def by_partial(x, *more, factor, **named):
     return x * factor
 
 
