@@ -19,6 +19,7 @@ class Finding:
 
     protocol, cost: of a registered finding, how it would be tested and what that would take.
     unnoticed: by name of a planted fault, why the verdict of its claim may survive that fault.
+    unreasonable: by alternative ("mode = resample"), why the specification curve of its claim leaves it out.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Finding:
     protocol: str = ""
     cost: str = ""
     unnoticed: Mapping[str, str] = field(default_factory=dict)
+    unreasonable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def read_card(path: Path) -> Paper:
                 protocol=entry.get("protocol", ""),
                 cost=entry.get("cost", ""),
                 unnoticed=dict(entry.get("unnoticed", {})),
+                unreasonable=dict(entry.get("unreasonable", {})),
             )
             for entry in card["finding"]
         )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..claim import Claim
-from ..errors import ClaimbenchError
-from ..paper import card_beside
+from ..errors import ClaimbenchError, DeclarationError
+from ..paper import Finding, card_beside
 from . import executor
 from .audit import audit
 from .audit_faults import FAULTS
@@ -21,18 +21,22 @@ from .options import Options
 from .session import Session
 
 
+def finding_of(claim: Claim) -> Finding | None:
+    """The entry of a claim's finding in its paper's card."""
+    card = card_beside(Path(claim.file))
+    return next((finding for finding in card.findings if finding.id == claim.finding), None) if card else None
+
+
 def excuses_of(claim: Claim) -> Mapping[str, str]:
     """What the paper's card says of faults that this finding's claim cannot notice; unknown fault names are refused."""
-    card = card_beside(Path(claim.file))
-    for finding in card.findings if card else ():
-        if finding.id == claim.finding:
-            known = {fault.name for fault in FAULTS}
-            if unknown := sorted(finding.unnoticed.keys() - known):
-                raise ClaimbenchError(
-                    f"the card of {claim.finding} excuses an unknown fault {unknown[0]!r}: use {', '.join(sorted(known))}"
-                )
-            return finding.unnoticed
-    return {}
+    finding = finding_of(claim)
+    excuses: Mapping[str, str] = finding.unnoticed if finding else {}
+    known = {fault.name for fault in FAULTS}
+    if unknown := sorted(excuses.keys() - known):
+        raise DeclarationError(
+            f"the card of {claim.finding} excuses an unknown fault {unknown[0]!r}: use {', '.join(sorted(known))}"
+        )
+    return excuses
 
 
 def audit_all(claims: Mapping[str, Claim], options: Options, *, jobs: int, root: Path) -> dict[str, dict[str, Any]]:

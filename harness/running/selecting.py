@@ -33,6 +33,14 @@ def selected(words: Sequence[str], root: Path | None = None) -> dict[str, Claim]
     return found
 
 
+def one(word: str, root: Path | None = None) -> tuple[str, Claim]:
+    """The one claim that a word names; UsageError where there are several."""
+    found = selected([word], root)
+    if len(found) > 1:
+        raise UsageError(f"{word!r} names {len(found)} claims: choose one of {_list(found)}")
+    return next(iter(found.items()))
+
+
 def _named(word: str, known: Mapping[str, Claim], root: Path) -> dict[str, Claim]:
     file, _, name = word.partition("::")
     if (root / file).exists():

@@ -21,6 +21,19 @@ def add_to(add: Add) -> None:
     found.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: 1)")
     _measuring(found)
 
+    found = add("robust", "measure a claim under every reasonable combination of its choices", _robust)
+    found.add_argument("claim", metavar="CLAIM", help="a finding or a claim")
+    found.add_argument("--model", metavar="PATH", help="on this model, also in half precision; by default on its first family")
+    found.add_argument("--most", type=int, default=64, metavar="N", help="specifications, fewest changes first (default: 64)")
+    found.add_argument("--json", action="store_true", help="as JSON")
+    found.add_argument("--record", action="store_true", help="commit the curve beside the claim, in robust.json")
+    _measuring(found, "smoke")
+
+    found = add("replay", "measure one replicate of a result again and show the difference", _replay)
+    found.add_argument("replicate", metavar="RESULT#REPLICATE", help="a result's item id or finding, and the index")
+    found.add_argument("--results", type=Path, default=Path("report/results.json"), metavar="FILE", help="a results.json")
+    found.add_argument("--store", metavar="PATH", help="where its measurements are kept, for the receipts")
+
 
 def _measuring(found: argparse.ArgumentParser, profile: str = "standard") -> None:
     found.add_argument("--store", metavar="PATH", help="where measurements are kept")
@@ -49,6 +62,48 @@ def _audit(asked: argparse.Namespace) -> int:
     else:
         print(audit_text(found))
     return 1 if any(speaks_against(entry) for entry in found.values()) else 0
+
+
+def _robust(asked: argparse.Namespace) -> int:
+    from .audit_run import finding_of
+    from .command import _Bar
+    from .item import model_subject
+    from .robust import DTYPES, counts, each, robust, robust_line
+    from .selecting import one
+    from .session import Session
+    from .trust import ROBUST, keep
+
+    identity, claim = one(asked.claim)
+    model = model_subject(asked.model) if asked.model else None
+    sessions = {dtype: Session(_options(asked, dtype=dtype)) for dtype in (DTYPES if model else DTYPES[:1])}
+    card = finding_of(claim)
+    with _Bar(unit="specification") as bar:
+        entry = robust(
+            claim, identity, sessions, subject=model, most=asked.most,
+            unreasonable=card.unreasonable if card else {}, say=bar.show,
+        )  # fmt: skip
+    if asked.record:
+        keep(claim, ROBUST, entry)
+    if asked.json:
+        print(json.dumps(entry, indent=1))
+    else:
+        print("\n".join(f"{verdict:15} {words}" for words, verdict in each(entry)) + f"\n\n{robust_line(entry)}")
+    return 1 if counts(entry)["opposite verdict"] else 0
+
+
+def _replay(asked: argparse.Namespace) -> int:
+    from tabulate import tabulate
+
+    from ..reporting import load_results
+    from .replay import replay
+
+    found = replay(load_results(asked.results), asked.replicate, asked.store, Path.cwd())
+    told = {True: "same", False: "DIFFERS"}
+    rows = [[*row[:3], told.get(row[3], "" if row[1] == row[2] or not row[2] else "other")] for row in found.rows]  # type: ignore[arg-type]
+    print(f"{found.item}, replicate {found.index}")
+    print(tabulate(rows, headers=["", "stored", "now", ""], tablefmt="simple", disable_numparse=True))
+    print("the same within the tolerance of a rerun" if found.same else "NOT the same")
+    return 0 if found.same else 1
 
 
 def speaks_against(entry: Mapping[str, Any]) -> bool:
