@@ -133,6 +133,14 @@ class LockDoc(TypedDict):
     measured_before: bool | None
 
 
+class TrustDoc(TypedDict):
+    """What is committed about a claim: its audit, its specification curve (each with `stale`), amendments of its lock."""
+
+    audit: dict[str, Any] | None
+    robust: dict[str, Any] | None
+    amendments: list[dict[str, Any]]
+
+
 class ResultDoc(TypedDict):
     """One verdict: a claim, or one of its controls, on one subject."""
 
@@ -167,6 +175,7 @@ class ResultDoc(TypedDict):
     recorded: RecordedDoc | None
     calibration: dict[str, Any] | None
     lock: LockDoc | None
+    trust: TrustDoc | None
     design: dict[str, Any]
     detectable: dict[str, float | None] | None
     needed: int | None
@@ -242,6 +251,7 @@ RESULT_DEFAULTS: dict[str, Any] = {
     "recorded": None,
     "calibration": None,
     "lock": None,
+    "trust": None,
     "design": {},
     "detectable": None,
     "needed": None,

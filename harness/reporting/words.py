@@ -198,6 +198,33 @@ def recorded(result: Mapping[str, Any]) -> str:
     return f"{text} Seed {seed} was trained again now and {agreed} its record."
 
 
+def trust(entry: Mapping[str, Any]) -> str:
+    """An audit or a specification curve, as committed, in one sentence."""
+    said = _audit(entry) if "faults" in entry else _specifications(entry)
+    return said + (" (stale: the claim's code or protocol changed since)" if entry.get("stale") else "")
+
+
+def _audit(entry: Mapping[str, Any]) -> str:
+    if not entry["faults"]:
+        return str(entry["reason"])
+    outcomes = [found["outcome"] for found in entry["faults"].values()]
+    planted = sum(outcome in ("noticed", "exempt", "unnoticed") for outcome in outcomes)
+    said = [f"{outcomes.count('noticed')} of {planted} planted faults noticed"]
+    if found := outcomes.count("exempt"):
+        said.append(f"{found} explained on the card")
+    if found := outcomes.count("absent"):
+        said.append(f"{found} {'does' if found == 1 else 'do'} not apply")
+    said.append("an outlier turned nothing" if "kept" in outcomes else "one outlier turns the verdict")
+    return "; ".join(said)
+
+
+def _specifications(entry: Mapping[str, Any]) -> str:
+    found = entry["counts"]
+    said = f"{found['same sign']} of {found['measured']} specifications agree in sign, {found['same verdict']} of "
+    said += f"{found['specifications']} in the verdict, {found['opposite verdict']} say the opposite"
+    return said + (f"; {entry['left_out']} further combinations were left out" if entry["left_out"] else "")
+
+
 def label(result: Mapping[str, Any]) -> str:
     """The verdict's word as printed on its chip: capitals, except where the word must be another."""
     said, verdict = reading(result), str(result["verdict"]).replace("_", " ")

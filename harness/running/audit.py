@@ -106,7 +106,7 @@ def audit(claim: Claim, claim_id: str, session: Session, excuses: Mapping[str, s
         came = _under(fault, base, honest, session)
         if came.defect and fault.name in excuses:
             came = replace(came, outcome="exempt", by="card", reason=excuses[fault.name])
-        found[fault.name] = came.to_json()
+        found[fault.name] = {"title": fault.title, **came.to_json()}
     return {**about, "faults": found, "reason": ""}
 
 

@@ -11,6 +11,7 @@ from ..verdict import Verdict
 from . import committed
 from .judging import Standing
 from .measure import Replicate
+from .trust import trust_of
 
 if TYPE_CHECKING:
     from ..statistics import EffectSummary, Judgement
@@ -63,6 +64,7 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
         "recorded": session.recorded_of(item),
         "calibration": None,
         "lock": committed.lock_of(claim),
+        "trust": None if control else trust_of(claim, session.measurer._digest([claim.function])),
         "design": _design(item, session),
         "detectable": dict(standing.judgement.detectable) if standing.judgement and standing.judgement.detectable else None,
         "needed": standing.judgement.needed if standing.judgement else None,

@@ -129,7 +129,8 @@ def robust(
         say: told (done, in all, what) before each specification.
 
     Returns:
-        JSON: subject, dimensions, and by specification its choices, verdict, effects, and whether sign and verdict agree.
+        JSON: subject, dimensions, by specification its choices, verdict, effects, and whether sign and verdict agree;
+        how many do.
     """
     base = next(items_of(claim, claim_id, models=[subject] if subject else ()))
     dims = dimensions(claim, unreasonable or {})
@@ -148,6 +149,7 @@ def robust(
         "subject": base.subject.name,
         "dimensions": {d.name: list(d.values) for d in dims},
         "specifications": done,
+        "counts": _counts(done),
         "left_out": in_all - len(chosen),
         "unreasonable": dict(unreasonable or {}),
     }
@@ -171,9 +173,8 @@ def _outcome(standing: Any, first: Any) -> dict[str, Any]:
     }
 
 
-def counts(entry: Mapping[str, Any]) -> dict[str, int]:
+def _counts(found: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """How many specifications there are, have an effect, agree in sign, agree in verdict, and oppose the claim's."""
-    found = entry["specifications"]
     opposite = {Verdict.SUPPORTED.value: Verdict.REFUTED.value, Verdict.REFUTED.value: Verdict.SUPPORTED.value}
     own = found[0]["verdict"] if found else ""
     return {
@@ -183,16 +184,6 @@ def counts(entry: Mapping[str, Any]) -> dict[str, int]:
         "same verdict": sum(spec["same_verdict"] for spec in found),
         "opposite verdict": sum(spec["verdict"] == opposite.get(own) for spec in found),
     }
-
-
-def robust_line(entry: Mapping[str, Any]) -> str:
-    """A specification curve in one sentence."""
-    found = counts(entry)
-    said = f"{found['same sign']} of {found['measured']} specifications agree in sign, {found['same verdict']} of "
-    said += f"{found['specifications']} in the verdict, {found['opposite verdict']} say the opposite"
-    if entry["left_out"]:
-        said += f"; {entry['left_out']} further combinations were left out"
-    return said + (" (stale: the claim changed since)" if entry.get("stale") else "")
 
 
 def each(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

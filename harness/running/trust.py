@@ -36,18 +36,3 @@ def trust_of(claim: Claim, code: str) -> dict[str, Any]:
         "robust": kept(claim, ROBUST, code),
         "amendments": committed.amendments_of(claim),
     }
-
-
-def audit_line(entry: Mapping[str, Any]) -> str:
-    """An audit in one sentence."""
-    if not entry["faults"]:
-        return str(entry["reason"])
-    outcomes = [found["outcome"] for found in entry["faults"].values()]
-    planted = sum(outcome in ("noticed", "exempt", "unnoticed") for outcome in outcomes)
-    said = [f"{outcomes.count('noticed')} of {planted} planted faults noticed"]
-    if count := outcomes.count("exempt"):
-        said.append(f"{count} explained on the card")
-    if count := outcomes.count("absent"):
-        said.append(f"{count} do not apply")
-    said.append("an outlier turned nothing" if "kept" in outcomes else "one outlier turns the verdict")
-    return "; ".join(said) + (" (stale: the claim changed since)" if entry.get("stale") else "")

@@ -65,10 +65,11 @@ def _audit(asked: argparse.Namespace) -> int:
 
 
 def _robust(asked: argparse.Namespace) -> int:
+    from ..reporting import words
     from .audit_run import finding_of
     from .command import _Bar
     from .item import model_subject
-    from .robust import DTYPES, counts, each, robust, robust_line
+    from .robust import DTYPES, each, robust
     from .selecting import one
     from .session import Session
     from .trust import ROBUST, keep
@@ -87,8 +88,8 @@ def _robust(asked: argparse.Namespace) -> int:
     if asked.json:
         print(json.dumps(entry, indent=1))
     else:
-        print("\n".join(f"{verdict:15} {words}" for words, verdict in each(entry)) + f"\n\n{robust_line(entry)}")
-    return 1 if counts(entry)["opposite verdict"] else 0
+        print("\n".join(f"{verdict:15} {what}" for what, verdict in each(entry)) + f"\n\n{words.trust(entry)}")
+    return 1 if entry["counts"]["opposite verdict"] else 0
 
 
 def _replay(asked: argparse.Namespace) -> int:
@@ -115,19 +116,16 @@ def audit_text(entries: Mapping[str, Mapping[str, Any]]) -> str:
     """Audits as text, one line for each fault."""
     from tabulate import tabulate
 
-    from .audit_faults import FAULTS
-    from .trust import audit_line
+    from ..reporting import words
 
-    titles = {fault.name: fault.title for fault in FAULTS}
     said = []
     for identity, entry in entries.items():
         said.append(f"{identity}: {entry['verdict']} as {entry['as']} on {entry['subject']} without a fault")
         rows = [
-            [titles.get(name, name), _OUTCOMES[found["outcome"]], found["by"], found["reason"][:90]]
-            for name, found in entry["faults"].items()
+            [found["title"], _OUTCOMES[found["outcome"]], found["by"], found["reason"][:90]] for found in entry["faults"].values()
         ]
         said += [tabulate(rows, headers=["fault", "outcome", "by", "what was said"], tablefmt="simple")] if rows else []
-        said.append(audit_line(entry) + "\n")
+        said.append(words.trust(entry) + "\n")
     return "\n".join(said)
 
 
