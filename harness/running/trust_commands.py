@@ -29,6 +29,11 @@ def add_to(add: Add) -> None:
     found.add_argument("--record", action="store_true", help="commit the curve beside the claim, in robust.json")
     _measuring(found, "smoke")
 
+    found = add("check", "check claims for their author: purity, controls, audit, lock, length, and what a reviewer asks", _check)
+    found.add_argument("claims", nargs="+", metavar="FILE", help="claim files, findings or claims")
+    found.add_argument("--no-measure", action="store_true", help="only what can be read from the files")
+    _measuring(found)
+
     found = add("replay", "measure one replicate of a result again and show the difference", _replay)
     found.add_argument("replicate", metavar="RESULT#REPLICATE", help="a result's item id or finding, and the index")
     found.add_argument("--results", type=Path, default=Path("report/results.json"), metavar="FILE", help="a results.json")
@@ -90,6 +95,21 @@ def _robust(asked: argparse.Namespace) -> int:
     else:
         print("\n".join(f"{verdict:15} {what}" for what, verdict in each(entry)) + f"\n\n{words.trust(entry)}")
     return 1 if entry["counts"]["opposite verdict"] else 0
+
+
+def _check(asked: argparse.Namespace) -> int:
+    from .check import check
+    from .selecting import selected
+    from .session import Session
+
+    session, failed = Session(_options(asked)), 0
+    for identity, claim in selected(asked.claims).items():
+        print(identity)
+        for line in check(claim, identity, session, Path.cwd(), measure=not asked.no_measure):
+            print(f"  {line.state:4}  {line.name:16} {line.text}", flush=True)
+            failed += line.state == "FAIL"
+    print(f"\n{failed} to mend" if failed else "\nnothing to mend; the questions are the reviewer's")
+    return 1 if failed else 0
 
 
 def _replay(asked: argparse.Namespace) -> int:
