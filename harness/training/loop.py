@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import DeclarationError, InvalidMeasurement
 from .clamps import Clamps
-from .networks import Network, random_stream, release, settle
+from .networks import Network, kept_weights, random_stream, release, settle
 from .optimisers import made_optimiser
 from .preparing import Trained, prepared_network
 from .probes import probed, wants_initial
 from .recipe import Recipe, Stage
 from .registry import call, check_call
 from .tasks import Task, as_tensors, evaluated, task_named
-from .tokens import short_token_loss
+from .tokens import is_transformers, short_token_loss
 from .trainer import FIRST, Progress, Run
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class StageData:
 
     task: Task
     stage: Stage
+    rng: np.random.Generator
     draw: Callable[[], Any]
     held_out: Any
 
@@ -48,12 +51,11 @@ class StageData:
         what = f"task {found.name}"
         check_call(what, found.batch, rng, rows, seed=seed, **options)
         drawn = call(what, found.probe, random_stream(seed, _EVALUATION, index), recipe.evaluate_rows, seed=seed, **options)
-        held_out = as_tensors(drawn)
-        return cls(found, stage, lambda: as_tensors(found.batch(rng, rows, seed=seed, **options)), held_out)
+        return cls(found, stage, rng, lambda: as_tensors(found.batch(rng, rows, seed=seed, **options)), as_tensors(drawn))
 
 
 class Loop:
-    """One run from its first step to its end.
+    """One run from its first step to its end, a step at a time: `enter` a stage, `step` until it has `ended`.
 
     Args:
         trained: gives the trained network of a recipe that this one begins from.
@@ -65,103 +67,148 @@ class Loop:
         self.model = self.network.model
         self.run = Run(recipe, seed, self.model)
         self.records = recipe.evaluation_steps
-        self.initial = _weights(self.model) if wants_initial(recipe) else {}
-        parameters = self.network.trained()
-        if not parameters:
+        self.initial = kept_copy(self.model) if wants_initial(recipe) else {}
+        self.parameters = self.network.trained()
+        if not self.parameters:
             raise DeclarationError(f"recipe {recipe.name}: all parameters are held, so there is nothing to train")
-        self.optimiser = made_optimiser(recipe, parameters)
+        self.optimiser = made_optimiser(recipe, self.parameters)
         self.clamps = Clamps(recipe, self.model, seed)
+        self.index = self.done = self.in_a_row = 0  # stage; steps done in it; records in a row that met its criterion
+        self.ended = False
+        self.data: StageData
         torch.manual_seed(int(random_stream(seed, _DROPOUT).integers(2**63)))  # for networks with dropout
 
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended."""
+        return self.run.diverged is not None or (self.ended and self.index + 1 == len(self.recipe.plan))
+
     def finish(self) -> Run:
-        """Train to the end of the last stage, or to where the run diverges."""
-        for index, stage in enumerate(self.recipe.plan):
-            if stage.release:
-                release(self.network, self.recipe, self.seed)
-            if stage.settle:
-                settle(self.network, self.recipe, self.seed)
-            data = StageData.of(self.recipe, index, self.seed)
-            if index == 0:
-                self._keep_checkpoint()
-                if self.recipe.evaluate_start:
-                    self._record(index, data)
-            try:
-                self._stage(index, data)
-            finally:
-                self.clamps.let_go()
-            if self.run.diverged is not None:
-                break
+        """Train from where the run is to its end."""
+        try:
+            while not self.over:
+                if self.ended or not self.run.steps:
+                    self.enter(self.index + 1 if self.ended else 0)
+                while not self.ended:
+                    self.step()
+        finally:
+            self.clamps.let_go()
+        return self.closed()
+
+    def closed(self) -> Run:
+        """The run, its model put in eval mode without gradients."""
         self.model.eval().requires_grad_(False)
         return self.run
 
-    def _stage(self, index: int, data: StageData) -> None:
-        run, stage = self.run, data.stage
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        kept = _kept_values(self.network)
-        loss_of = self._loss_of(data.task)
-        in_a_row = 0
-        self.model.train()
-        for step in range(stage.steps):
-            batch = data.draw()
-            with self.clamps.around(batch):
-                loss = loss_of(self.model, batch)
-                if self._diverges(float(loss.detach())):
-                    run.stopped.append(False)
-                    return
-                self.optimiser.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
-            if self.recipe.clip is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
-            rate = (stage.lr or self.recipe.lr) * rate_share(self.recipe, step, stage.steps)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            self.optimiser.step()
-            with torch.no_grad():
-                for parameter, mask, values in kept:
-                    parameter[mask] = values
-            run.steps += 1
+    def enter(self, index: int) -> None:
+        """Begin a stage."""
+        self.clamps.let_go()
+        self.arrange(index)
+        self.index, self.done, self.in_a_row, self.ended = index, 0, 0, False
+        self.ready()
+        if index == 0:
             self._keep_checkpoint()
-            if run.steps not in self.records and step + 1 < stage.steps:
-                continue
-            metrics = self._record(index, data)
+            if self.recipe.evaluate_start:
+                self._record()
+
+    def arrange(self, index: int) -> None:
+        """Hold and release what the stage says."""
+        stage = self.recipe.plan[index]
+        if stage.release:
+            release(self.network, self.recipe, self.seed)
+        if stage.settle:
+            settle(self.network, self.recipe, self.seed)
+
+    def ready(self) -> None:
+        """Draw what the stage evaluates, and note the values that are held in it."""
+        self.data = StageData.of(self.recipe, self.index, self.seed)
+        self.kept = _kept_values(self.network)
+        self.loss_of = self._loss_of(self.data.task)
+        self.model.train()
+
+    def step(self) -> None:
+        """One step, with what follows from it."""
+        batch = self.data.draw()
+        with self.clamps.around(batch):
+            loss = self.loss_of(self.model, batch)
+            if not self.sound(float(loss.detach())):
+                return
+            self.optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+        if self.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.requires_grad], self.recipe.clip)
+        set_rate(self.optimiser, self.recipe, self.data.stage, self.done)
+        self.optimiser.step()
+        with torch.no_grad():
+            for parameter, mask, values in self.kept:
+                parameter[mask] = values
+        self.passed()
+
+    def sound(self, loss: float) -> bool:
+        """Note the loss of a step before it is made; False where the run ends because it is not finite."""
+        if len(self.run.losses) < FIRST:
+            self.run.losses.append(loss)
+        if math.isfinite(loss):
+            return True
+        if not self.recipe.may_diverge:
+            raise InvalidMeasurement(
+                f"training {self.recipe.name} at seed {self.seed}: the loss is {loss} at step {self.run.steps}; lower the rate, "
+                "or say may_diverge=True where that is a result"
+            )
+        self.run.diverged, self.ended = self.run.steps, True
+        self.run.stopped.append(False)
+        return False
+
+    def passed(self) -> None:
+        """What follows a step: checkpoint, record, the end of the stage."""
+        stage = self.data.stage
+        self.run.steps += 1
+        self.done += 1
+        self._keep_checkpoint()
+        last = self.done == stage.steps
+        if self.due:
+            metrics = self._record()
             if stage.stop is not None:
-                in_a_row = in_a_row + 1 if stage.stop.reached(_stop_value(self.recipe, stage, metrics)) else 0
-                if in_a_row >= stage.stop.times:
-                    run.stopped.append(True)
+                reached = stage.stop.reached(_stop_value(self.recipe, stage, metrics))
+                self.in_a_row = self.in_a_row + 1 if reached else 0
+                if self.in_a_row >= stage.stop.times:
+                    self.run.stopped.append(True)
+                    self.ended = True
                     return
-        run.stopped.append(False)
+        if last:
+            self.run.stopped.append(False)
+            self.ended = True
+
+    @property
+    def due(self) -> bool:
+        """Whether the present step is recorded."""
+        return self.run.steps in self.records or self.done == self.data.stage.steps
 
     def _loss_of(self, found: Task) -> Callable[[Any, Any], Any]:
-        if found.tokens and not self.clamps.entries and hasattr(self.model, "lm_head") and hasattr(self.model, "base_model"):
+        if found.tokens and not self.clamps.entries and is_transformers(self.model):
             return short_token_loss
         return found.loss
 
-    def _diverges(self, value: float) -> bool:
-        if len(self.run.losses) < FIRST:
-            self.run.losses.append(value)
-        if math.isfinite(value):
-            return False
-        if not self.recipe.may_diverge:
-            raise InvalidMeasurement(
-                f"training {self.recipe.name} at seed {self.seed}: the loss is {value} at step {self.run.steps}; lower the rate, "
-                "or say may_diverge=True where that is a result"
-            )
-        self.run.diverged = self.run.steps
-        return True
-
-    def _record(self, index: int, data: StageData) -> dict[str, float]:
-        with self.clamps.around(data.held_out):
-            metrics = evaluated(data.task, self.model, data.held_out)
+    def _record(self) -> dict[str, float]:
+        with self.clamps.around(self.data.held_out):
+            metrics = evaluated(self.data.task, self.model, self.data.held_out)
         self.clamps.let_go()
-        metrics |= probed(self.recipe, self.seed, self.model, data.held_out, self.initial)
-        self.run.curve.append({"step": self.run.steps, "stage": index, **metrics})
+        metrics |= probed(self.recipe, self.seed, self.model, self.data.held_out, self.initial)
+        self.run.curve.append({"step": self.run.steps, "stage": self.index, **metrics})
         if self.progress is not None:
             self.progress(self.run.steps, self.run.curve[-1])
         return metrics
 
     def _keep_checkpoint(self) -> None:
         if self.run.steps in self.recipe.checkpoints:
-            self.run.checkpoints[self.run.steps] = _weights(self.model)
+            self.run.checkpoints[self.run.steps] = kept_copy(self.model)
+
+
+def set_rate(optimiser: Any, recipe: Recipe, stage: Stage, done: int) -> None:
+    """Give the optimiser the rate of the step after `done` steps of a stage."""
+    rate = (stage.lr or recipe.lr) * rate_share(recipe, done, stage.steps)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def rate_share(recipe: Recipe, step: int, steps: int) -> float:
@@ -172,8 +219,9 @@ def rate_share(recipe: Recipe, step: int, steps: int) -> float:
     return ramp * (0.55 + 0.45 * math.cos(math.pi * step / steps))
 
 
-def _weights(model: Any) -> dict[str, Any]:
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+def kept_copy(model: Any) -> dict[str, Any]:
+    """A copy of what is recorded of a network."""
+    return {name: value.detach().clone() for name, value in kept_weights(model).items()}
 
 
 def _stop_value(recipe: Recipe, stage: Stage, metrics: dict[str, float]) -> float:

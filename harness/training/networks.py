@@ -115,6 +115,13 @@ def _gpt2(**values: Any) -> Any:
     return transformers.GPT2LMHeadModel(transformers.GPT2Config(**dropout | _plain(**values)))
 
 
+def kept_weights(model: Any) -> dict[str, Any]:
+    """What is recorded of a network: its parameters, each once, and the buffers that belong to its state."""
+    shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    buffers = {name: value for name, value in model.state_dict().items() if name not in shared}
+    return {**dict(model.named_parameters()), **buffers}
+
+
 def initial_network(recipe: Recipe, seed: int) -> Network:
     """The network of `recipe` at `seed` before training: normal weights, norms at one, biases at zero, zeros where asked."""
     model = empty_model(recipe)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LoadError
-from .networks import empty_model, set_zero
+from .networks import empty_model, kept_weights, set_zero
 from .preparing import Trained, prepared_network
 from .recipe import Recipe
 from .trainer import Run, check, train
@@ -62,13 +62,6 @@ def record(run: Run, folder: Path) -> Path:
     }
     _replace(path.with_suffix(".json"), (json.dumps(curve, indent=1, allow_nan=False) + "\n").encode())
     return path
-
-
-def kept_weights(model: Any) -> dict[str, Any]:
-    """What is recorded of a network: its parameters, each once, and the buffers that belong to its state."""
-    shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    buffers = {name: value for name, value in model.state_dict().items() if name not in shared}
-    return {**dict(model.named_parameters()), **buffers}
 
 
 def _write_weights(run: Run, weights: dict[str, Any], path: Path) -> None:

@@ -14,9 +14,14 @@ else:
     torch = LazyModule("torch")
 
 
+def is_transformers(model: Any) -> bool:
+    """Whether a network is a language model of transformers, with a body and an unembedding."""
+    return hasattr(model, "lm_head") and hasattr(model, "base_model")
+
+
 def token_logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
     """Logits [n, t, vocab] of a transformers model, or of a module that takes ids and gives logits."""
-    if hasattr(model, "base_model"):
+    if is_transformers(model):
         logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits
         return logits
     found: torch.Tensor = model(ids)
