@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ..claim import Claim
 from ..paper import find_finding, read_cards
+from ..reporting import words
 from . import committed
 from .collecting import claims_root, load_all_organisms, load_claims
+from .trust import AUDIT, ROBUST, kept
 
 
 def show(finding: str) -> str:
@@ -38,7 +40,11 @@ def _claim_lines(identity: str, claim: Claim) -> list[str]:
     lines += [f"  variant: {v.name}{' (binding)' if v.binding else ''}" for v in claim.variants]
     lines.append(f"  subjects: {', '.join(claim.on.names) or 'its arms'}{', any causal language model' if claim.on.model else ''}")
     if (lock := committed.lock_of(claim)) is not None:
-        lines.append(f"  locked: {lock['date']} ({lock['hash']})")
+        lines.append(f"  locked: {lock['date']} ({lock['hash']}){', after a measurement' if lock['measured_before'] else ''}")
+        lines += [f"  amended: {change['date']}, {change['reason']}" for change in committed.amendments_of(claim)]
+    for name in (AUDIT, ROBUST):
+        if (entry := kept(claim, name)) is not None:
+            lines.append(f"  {'audit' if name == AUDIT else 'specification curve'}: {words.trust(entry)}")
     for subject, entry in committed.read(committed.folder_of(claim), committed.EXPECTED).get(claim.name, {}).items():
         lines += [f"  expected on {subject}, {p}: {e['verdict']} ({e['reason']})" for p, e in entry.items()]
     return lines
