@@ -19,7 +19,7 @@ from .streams import Batch, data_stream, stream, streams
 from .tasks import task
 from .times import log_ratio, metrics_of, steps_to
 from .tokens import token_logits
-from .trainer import Run, check, disagreements, evaluate, train
+from .trainer import Run, check, disagreements, evaluate, train, train_seeds
 
 __all__ = [
     "Batch",
@@ -68,4 +68,5 @@ __all__ = [
     "task",
     "token_logits",
     "train",
+    "train_seeds",
 ]

@@ -180,6 +180,20 @@ class Loop:
             self.ended = True
 
     @property
+    def looks_next(self) -> bool:
+        """Whether the weights are looked at after the next step."""
+        step = self.run.steps + 1
+        return step in self.records or step in self.recipe.checkpoints or self.done + 1 == self.data.stage.steps
+
+    def loss_and_backward(self, batch: Any) -> float:
+        """The loss of a batch, its gradients left in the parameters."""
+        loss = self._loss_of(self.data.task)(self.model, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimiser.zero_grad(set_to_none=True)
+        return float(loss.detach())
+
+    @property
     def due(self) -> bool:
         """Whether the present step is recorded."""
         return self.run.steps in self.records or self.done == self.data.stage.steps

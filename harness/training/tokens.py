@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .streams import Batch
 
@@ -12,6 +15,8 @@ else:
     from ..lazy import LazyModule
 
     torch = LazyModule("torch")
+
+_ROUND = 32  # targets are filled up to a multiple, so that batches of few shapes occur
 
 
 def is_transformers(model: Any) -> bool:
@@ -42,6 +47,35 @@ def short_token_loss(model: Any, batch: Batch) -> torch.Tensor:
     ids, places = torch.from_numpy(batch.ids), torch.from_numpy(batch.targets[:, 1:])
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[places]), ids[:, 1:][places])
+
+
+def placed_tokens(batches: Sequence[Batch]) -> dict[str, torch.Tensor]:
+    """Token rows of several seeds as arrays of one shape: ids, the places that predict a target, the targets, their weights."""
+    width = batches[0].ids.shape[1]
+    found = [np.nonzero(np.pad(batch.targets[:, 1:], ((0, 0), (1, 0)))) for batch in batches]
+    most = -(-max(len(rows) for rows, _ in found) // _ROUND) * _ROUND
+    places, targets = np.zeros((len(batches), most), np.int64), np.zeros((len(batches), most), np.int64)
+    weights = np.zeros((len(batches), most), np.float32)
+    for seed, (batch, (rows, columns)) in enumerate(zip(batches, found, strict=True)):
+        places[seed, : len(rows)] = rows * width + columns - 1
+        targets[seed, : len(rows)] = batch.ids[rows, columns]
+        weights[seed, : len(rows)] = 1.0 / max(len(rows), 1)
+    arrays = {"ids": np.stack([batch.ids for batch in batches]), "places": places, "targets": targets, "weights": weights}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def placed_token_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The loss of token rows as `placed_tokens` gives them, without a step whose shape depends on values."""
+    ids = batch["ids"]
+    if is_transformers(model):
+        width = ids.shape[1]  # the mask is given, since transformers looks at values to make one
+        future = torch.full((width, width), torch.finfo(torch.float32).min).triu(1)
+        hidden = model.base_model(input_ids=ids, attention_mask=future[None, None], use_cache=False).last_hidden_state
+        logits = model.lm_head(hidden.flatten(0, 1)[batch["places"]])
+    else:
+        logits = model(ids).flatten(0, 1)[batch["places"]]
+    loss = torch.nn.functional.cross_entropy(logits, batch["targets"], reduction="none")
+    return (loss * batch["weights"]).sum()
 
 
 def token_metrics(model: Any, batch: Batch, rows: int = 64) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,48 @@ def train(recipe: Recipe, seed: int, progress: Progress | None = None, trained: 
         run = loop.finish()
     run.seconds = time.process_time() - began
     return run
+
+
+def train_seeds(recipe: Recipe, seeds: Sequence[int], trained: Trained | None = None, stacked: bool | None = None) -> list[Run]:
+    """Train several seeds: as one program where a trial of a few passes shows that to be faster, else one after another.
+
+    Args:
+        stacked: True or False decides instead of the trial. A seed that cannot go into one program is trained alone.
+
+    Raises: as `train`. The processor seconds are shared out evenly.
+    """
+    from .loop import Loop
+    from .stacked import NotStackable, Stack, choose
+
+    source = trained or (lambda other, at: train(other, at).model)
+    began = time.process_time()
+    if len(seeds) > 1 and stacked is not False:
+        with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+            loops = [Loop(recipe, seed, None, source) for seed in seeds]
+            try:
+                stack = Stack(loops) if stacked else choose(loops, _fastest)
+                if stack is not None:
+                    stack.finish()
+                    runs = [loop.closed() for loop in loops]
+                    for run in runs:
+                        run.seconds = (time.process_time() - began) / len(runs)
+                    return runs
+            except NotStackable:
+                if stacked:
+                    raise
+    return [train(recipe, seed, trained=source) for seed in seeds]
+
+
+def _fastest(work: Callable[[], Any], warm: int = 2, times: int = 4) -> float:
+    """Processor seconds of the fastest of a few calls."""
+    for _ in range(warm):
+        work()
+    taken = []
+    for _ in range(times):
+        began = time.process_time()
+        work()
+        taken.append(time.process_time() - began)
+    return min(taken)
 
 
 def evaluate(model: Any, batch: Batch, rows: int = 64) -> dict[str, float]:
