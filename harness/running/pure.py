@@ -23,7 +23,7 @@ ORDERS = ((0, 1, 2), (2, 0, 1))
 
 def impurity(item: Item, options: Options, root: Path) -> str | None:
     """What differs between two fresh processes that measure replicates in different orders; None where nothing does."""
-    first, second = (_apart(item, options, root, order) for order in ORDERS)
+    first, second = _apart(item, options, root)
     for index in ORDERS[0]:
         one, other = first[index], second[index]
         if one.get("problem") != other.get("problem"):
@@ -38,14 +38,18 @@ def _said(body: dict[str, Any]) -> str:
     return f"{problem['verdict']} ({problem['reason']})" if problem else "an effect"
 
 
-def _apart(item: Item, options: Options, root: Path, order: Sequence[int]) -> dict[int, dict[str, Any]]:
-    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+def _apart(item: Item, options: Options, root: Path) -> list[dict[int, dict[str, Any]]]:
+    """What each order gives, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    pools = [ProcessPoolExecutor(1, mp_context=context) for _ in ORDERS]
     try:
-        return pool.submit(_measured, Order.of(item), options, root, order).result()
+        futures = [pool.submit(_measured, Order.of(item), options, root, o) for pool, o in zip(pools, ORDERS, strict=True)]
+        return [future.result() for future in futures]
     except BrokenProcessPool:
         raise ClaimbenchError("a measuring process died (killed, or out of memory): run again") from None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _measured(order: Order, options: Options, root: Path, indices: Sequence[int]) -> dict[int, dict[str, Any]]:
