@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeclarationError, UsageError
-from .sites import Site, Size
+from .padding import Batch
+from .sites import Site, Size, Where
 
 if TYPE_CHECKING:
     import torch
@@ -25,19 +26,27 @@ ORTHONORMAL = 1e-5
 class At:
     """One pass over `rows` of the run's sequences.
 
-    ids: [rows, seq] of this pass, whose first column has position `start`; `whole` is the length of the run.
-    past: ids from position 0 where `start` is not.
+    ids: [rows, seq] of this pass in token order, whose first has position `start`; `whole` is the length of the run.
+    past: ids from position 0 where `start` is not. ends: [rows, 1], where the tokens of each row end; None: nowhere
+    before the last. `start` and `whole` may be [rows, 1] too.
     given: by site, what the change's source holds there, [rows or 1, seq or 1, ...]. seen: what this pass read so far.
     """
 
     ids: torch.Tensor
     rows: slice
     tokens: Tokens | None
-    start: int = 0
-    whole: int | None = None
+    start: int | torch.Tensor = 0
+    whole: int | torch.Tensor | None = None
     given: Mapping[Site, torch.Tensor] = field(default_factory=dict)
     seen: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
     past: torch.Tensor | None = None
+    ends: torch.Tensor | None = None
+
+    def mask(self, where: Where | None) -> torch.Tensor | None:
+        """bool [rows, seq]: the tokens that are meant; None: all that there are."""
+        if where is not None:
+            return where.mask(self.ids, self.tokens, self.start, self.whole, self.ends)
+        return None if self.ends is None else torch.arange(self.ids.shape[1], device=self.ids.device) < self.ends
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Source:
 
     mode: str
     lm: Any
-    ids: torch.Tensor | None = None
+    ids: torch.Tensor | Batch | None = None
     seed: int = 0
     sites: Mapping[Site, Site] = field(default_factory=dict)
 
@@ -114,6 +123,12 @@ class Set(Change):
     add: bool = False
     rank: int = 1
 
+    @property
+    def per_row(self) -> bool:
+        assert self.values is not None
+        extra = self.values.dim() - self.rank
+        return self.rows is not None or (extra > 0 and self.values.shape[extra - 1] > 1)
+
     def new(self, site: Site, part: torch.Tensor, at: At) -> torch.Tensor:
         assert self.values is not None
         values = self.values.to(part)
@@ -121,11 +136,12 @@ class Set(Change):
         if extra == 2:
             values = values[at.rows]
         if extra >= 1 and values.shape[extra - 1] != 1:
-            if values.shape[extra - 1] != (at.whole or part.shape[1]):
-                raise UsageError(
-                    f"{self}: values are for sequences of {values.shape[extra - 1]} tokens; these have {part.shape[1]}"
-                )
-            values = values.narrow(extra - 1, at.start, part.shape[1])
+            longest = part.shape[1] if at.ends is None else int(at.ends.max())
+            if not longest <= values.shape[extra - 1] <= part.shape[1]:
+                raise UsageError(f"{self}: values are for sequences of {values.shape[extra - 1]} tokens; these have {longest}")
+            values = padded(values, extra - 1, part.shape[1])
+            if site.kind == "pattern" and values.shape[-1] != 1:
+                values = padded(values, values.dim() - 1, part.shape[-1])
         try:
             values = values.expand_as(part)
         except RuntimeError:
@@ -159,10 +175,21 @@ class Direct(Change):
         for read in self.reads:
             own = at.seen[read.kind, read.layer]
             other = at.given[read].to(part.dtype) - own if self.source else -own
-            if read.where is not None:
-                other = other * read.where.mask(at.ids, at.tokens, at.start, at.whole)[..., None]
+            mask = at.mask(read.where)
+            if mask is not None:
+                other = other * mask[..., None]
             part = part + self.factor * other
         return part
+
+
+def padded(values: torch.Tensor, axis: int, length: int) -> torch.Tensor:
+    """Values with zeros behind them along an axis, up to a length that is no shorter."""
+    missing = length - values.shape[axis]
+    if missing <= 0:
+        return values
+    shape = list(values.shape)
+    shape[axis] = missing
+    return torch.cat([values, values.new_zeros(shape)], axis)
 
 
 def values_for(values: Any, sites: tuple[Site, ...], size: Size, what: str) -> tuple[torch.Tensor, int]:

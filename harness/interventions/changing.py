@@ -11,8 +11,9 @@ from ..errors import DeclarationError, NotApplicable, UsageError
 from . import proof
 from .attention import Plan
 from .changes import At, Change, Source
-from .heads import derangement
+from .heads import donors
 from .instrument import Instrument, plain_forward
+from .padding import Batch, wide
 from .receipts import SAME, Receipt, check
 from .removing import first_rows, still
 from .sites import STREAM, Site, Size
@@ -38,14 +39,14 @@ class Capture:
 class Feed:
     """A source's run, batch by batch in step with the run that it feeds; nothing is kept but the present batch."""
 
-    def __init__(self, source: Source, sites: tuple[Site, ...], ids: torch.Tensor, slices: Sequence[slice]) -> None:
+    def __init__(self, source: Source, sites: tuple[Site, ...], batch: Batch, slices: Sequence[slice]) -> None:
         self.now: dict[Site, torch.Tensor] = {}
         theirs = {source.sites.get(site, site): site for site in sites}
 
         def put(site: Site, part: torch.Tensor, rows: slice) -> None:
             self.now[theirs[site]] = part.detach().clone()  # some families add to their outputs in place
 
-        self.passes = source.lm._passes(ids, capture=Capture(tuple(theirs), put), slices=clipped(slices))
+        self.passes = source.lm._passes(batch, capture=Capture(tuple(theirs), put), slices=clipped(slices))
 
     def advance(self) -> None:
         self.now.clear()
@@ -60,6 +61,8 @@ class Feed:
 class Changing:
     """Runs `ids` [n, seq] under the changes of a view; at one site they are made in the order in which they were named.
 
+    Changes and captures get values in token order; see `padding`.
+
     Args:
         lm: the view; its removals of heads come before any change.
         slices: rows of each batch, in order.
@@ -71,13 +74,14 @@ class Changing:
     def __init__(
         self,
         lm: Any,
-        ids: torch.Tensor,
+        ids: torch.Tensor | Batch,
         slices: Sequence[slice],
         capture: Capture | None = None,
         changes: Sequence[Change] | None = None,
         audit: bool = True,
     ) -> None:
-        self.lm, self.ids, self.slices, self.capture, self.audit = lm, ids, slices, capture, audit
+        self.batch = Batch.of(ids)
+        self.lm, self.ids, self.slices, self.capture, self.audit = lm, self.batch.ids, slices, capture, audit
         self.instrument: Instrument = lm.instrument
         self.size: Size = lm.size
         self.changes: Sequence[Change] = lm.changes if changes is None else changes
@@ -96,12 +100,12 @@ class Changing:
         self.wanted = frozenset({*self.order, *self.readers, *self.inner})
         for kind in sorted({kind for kind, _ in self.wanted}):
             proof.check_kind(self.instrument, kind)
-        self.first = first_rows(self.instrument, ids)
+        self.first = first_rows(self.instrument, self.ids)
         self.plain: torch.Tensor | None = None
         self.patterns: dict[int, torch.Tensor] = {}
         for change in self.changes:
-            if change.rows not in (None, len(ids)):
-                raise UsageError(f"{change}: given for {change.rows} rows; the run has {len(ids)}")
+            if change.rows not in (None, len(self.ids)):
+                raise UsageError(f"{change}: given for {change.rows} rows; the run has {len(self.ids)}")
         if self.changes and audit:
             self._plain()
         self.feeds: dict[int, Feed] = {}
@@ -118,40 +122,45 @@ class Changing:
     def saw(self, rows: slice, logits: torch.Tensor) -> None:
         """Compare the logits of altered rows with the plain ones."""
         if self.plain is not None and rows.start < self.first:
-            plain, found = self.plain[rows], logits[: self.first - rows.start].detach().float()
+            many = logits[: self.first - rows.start].detach().float()
+            plain, found = self.plain[rows], self.batch[rows][: len(many)].clean(many)
             self.moved_logits = max(self.moved_logits, float((found - plain).abs().max()))
             self.still = self.still and still(plain, found, self.instrument.model.dtype)
 
     def writer(
         self,
         rows: slice,
-        ids: torch.Tensor | None = None,
-        start: int = 0,
-        whole: int | None = None,
-        past: torch.Tensor | None = None,
+        ids: torch.Tensor | Batch | None = None,
+        start: int | torch.Tensor = 0,
+        whole: int | torch.Tensor | None = None,
+        past: torch.Tensor | Batch | None = None,
     ) -> Callable[[str, int, torch.Tensor], torch.Tensor]:
         """(kind, layer, values) -> values for a pass over ids (those of the rows by default) from position `start`.
 
         past: the ids from position 0, where a cache holds those before `start`.
         """
-        here = self.ids[rows] if ids is None else ids
+        here = self.batch[rows] if ids is None else Batch.of(ids)
+        every = here if past is None else Batch.of(past)
         seen: dict[tuple[str, int], torch.Tensor] = {}
 
         def alter(kind: str, layer: int, values: torch.Tensor) -> torch.Tensor:
-            of_keys = kind in ("k", "v") and past is not None  # a cache holds those of earlier passes too
-            if of_keys and past is not None and values.shape[1] != past.shape[1]:
-                raise NotApplicable(f"{kind}: the cache hands over {values.shape[1]} of {past.shape[1]} positions")
+            of_keys = kind in ("k", "v")  # a cache holds those of earlier passes too
+            if of_keys and values.shape[1] != every.shape[1]:
+                raise NotApplicable(f"{kind}: the cache hands over {values.shape[1]} of {every.shape[1]} positions")
+            mine = every if of_keys else here
+            values = _keys(kind, mine.turned(values), every.turned)
             for number, change, site in self.order.get((kind, layer), ()):
                 given = self.feeds[number].now if number in self.feeds else self.means.get(number, {})
                 at = At(
-                    past if of_keys and past is not None else here,
+                    mine.tokens,
                     rows,
                     self.lm.known_tokens,
                     0 if of_keys else start,
                     whole,
                     given,
                     seen,
-                    past,
+                    None if past is None else every.tokens,
+                    mine.ends,
                 )
                 changed, part, new, mask = write(change, site, values, at, self.size)
                 self.fired[number] += len(here) if mask is None else int(mask.any(-1).sum())
@@ -164,7 +173,7 @@ class Changing:
                 assert self.capture is not None
                 members = site.members(self.size)
                 self.capture.put(site, values if members is None else values[:, :, list(members)], rows)
-            return values
+            return _keys(kind, mine.back(values), every.back)
 
         return alter
 
@@ -193,41 +202,45 @@ class Changing:
         layers = {layer for kind, layer in self.order if kind == "scores"}
 
         def keep(_: str, layer: int, pattern: torch.Tensor) -> torch.Tensor:
-            self.patterns[layer] = pattern
+            self.patterns[layer] = _keys("pattern", batch.turned(pattern), batch.turned)
             return pattern
 
-        ids = self.ids[: self.first]
-        self.lm.recorder.forward_passes += len(ids)
+        batch = self.batch[: self.first]
+        self.lm.recorder.forward_passes += len(batch)
         if layers:
             plan = Plan(alter=keep, wanted=frozenset(("pattern", layer) for layer in layers))
-            self.plain = self.instrument.forward(ids, plan).float()
+            self.plain = batch.clean(self.instrument.forward(batch, plan).float())
         else:
-            self.plain = plain_forward(self.instrument.model, ids).logits.float()
+            self.plain = batch.clean(plain_forward(self.instrument.model, batch).logits.float())
 
     def _open(self, number: int, change: Change) -> None:
         source = change.source
         if source is None:
             return
         sites = change.reads or change.sites
-        ids = self.ids if source.ids is None else source.ids.to(self.ids.device)
-        if ids.shape[1] != self.ids.shape[1] or len(ids) not in (1, len(self.ids)):
-            raise UsageError(
-                f"{change}: the source has sequences {tuple(ids.shape)} and the run {tuple(self.ids.shape)}: rows and "
-                "length must be the same (or one row for all)"
-            )
-        ids = ids.expand(len(self.ids), -1)
+        batch = self.batch
+        if source.ids is not None:
+            other = Batch.of(source.ids)
+            found = other.like(self.batch)
+            if found is None:
+                raise UsageError(
+                    f"{change}: the source has sequences {other} and the run {self.batch}: rows and length must be the "
+                    "same (or one row for all)"
+                )
+            batch = found
+        source.lm._fitting(batch)
         if source.mode == "resample":
-            ids = ids[torch.from_numpy(derangement(len(ids), source.seed)).to(ids.device)]
-        ids = ids.to(source.lm.device)
+            batch = batch[torch.from_numpy(donors(batch.lengths.tolist(), source.seed)).to(batch.ids.device)]
+        batch = batch.to(source.lm.device)
         if source.mode in ("run", "resample"):
-            self.feeds[number] = Feed(source, sites, ids, self.slices)
+            self.feeds[number] = Feed(source, sites, batch, self.slices)
         else:
-            self.means[number] = _means(source, sites, ids, self.slices)
+            self.means[number] = _means(source, sites, batch, self.slices)
 
     def _rows_meant(self, site: Site) -> int:
         if site.where is None:
             return len(self.ids)
-        return int(site.where.mask(self.ids, self.lm.known_tokens).any(-1).sum())
+        return int(site.where.mask(self.batch.tokens, self.lm.known_tokens, ends=self.batch.ends).any(-1).sum())
 
     def _watch(
         self,
@@ -243,7 +256,7 @@ class Changing:
         values, changed, part, new = (tensor[:many].detach() for tensor in found)
         members = site.members(self.size)
         there = changed if members is None else changed[:, :, list(members)]
-        wanted = new if mask is None else torch.where(_wide(mask[:many], new), new, part)
+        wanted = new if mask is None else torch.where(wide(mask[:many], new), new, part)
         if not torch.equal(there, wanted) and not bool(wanted.isnan().any()):
             self.fault = f"at {site} stands something else than what was to be written"
         if members is not None:
@@ -267,8 +280,8 @@ def write(
     members = site.members(size)
     part = values if members is None else values[:, :, list(members)]
     new = change.new(site, part, at)
-    mask = None if site.where is None else site.where.mask(at.ids, at.tokens, at.start, at.whole)
-    written = new if mask is None else torch.where(_wide(mask, new), new, part)
+    mask = at.mask(site.where)
+    written = new if mask is None else torch.where(wide(mask, new), new, part)
     if members is None:
         return (written.clone() if mask is None else written), part, new, mask
     changed = values.clone()
@@ -276,8 +289,9 @@ def write(
     return changed, part, new, mask
 
 
-def _wide(mask: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
-    return mask.reshape(*mask.shape, *(1,) * (part.dim() - 2))
+def _keys(kind: str, values: torch.Tensor, move: Callable[..., torch.Tensor]) -> torch.Tensor:
+    """Patterns and scores [rows, queries, heads, keys], whose keys are moved as the tokens of the whole run."""
+    return move(values, 3) if kind in ("pattern", "scores") else values
 
 
 def _kind(change: Change, site: Site) -> str:
@@ -285,21 +299,23 @@ def _kind(change: Change, site: Site) -> str:
     return change.at_kind or site.kind
 
 
-def _means(source: Source, sites: tuple[Site, ...], ids: torch.Tensor, slices: Sequence[slice]) -> dict[Site, torch.Tensor]:
-    """By site, the mean over all rows (and positions, where the source says so), summed in float64."""
+def _means(source: Source, sites: tuple[Site, ...], batch: Batch, slices: Sequence[slice]) -> dict[Site, torch.Tensor]:
+    """By site, the mean over the tokens of all rows (or at each position, where the source says so), summed in float64."""
     sums: dict[Site, torch.Tensor] = {}
     counts: dict[Site, torch.Tensor] = {}
 
     def put(site: Site, part: torch.Tensor, rows: slice) -> None:
-        wide = part.detach() if part.device.type == "mps" else part.detach().double()
-        mask = torch.ones_like(ids[rows]) if site.where is None else site.where.mask(ids[rows], source.lm.known_tokens)
-        wide, count = wide * _wide(mask, wide), _wide(mask, wide)
+        exact = part.detach() if part.device.type == "mps" else part.detach().double()
+        some = batch[rows]
+        mask = At(some.tokens, rows, source.lm.known_tokens, ends=some.ends).mask(site.where)
+        mask = torch.ones_like(some.ids, dtype=torch.bool) if mask is None else mask
+        exact, count = exact.masked_fill(~wide(mask, exact), 0), wide(mask, exact).int()
         over = (0, 1) if source.mode == "mean" else (0,)
-        for into, value in ((sums, wide), (counts, count)):
+        for into, value in ((sums, exact), (counts, count)):
             total = value.sum(over, keepdim=True)
             into[site] = into[site] + total if site in into else total
 
-    for _ in source.lm._passes(ids, capture=Capture(sites, put), slices=clipped(slices)):
+    for _ in source.lm._passes(batch, capture=Capture(sites, put), slices=clipped(slices)):
         pass
     return {site: total / counts[site].clamp_min(1) for site, total in sums.items()}
 
@@ -309,16 +325,22 @@ def clipped(slices: Sequence[slice]) -> Callable[[torch.Tensor], list[slice]]:
     return lambda ids: [slice(rows.start, min(rows.stop, len(ids))) for rows in slices if rows.start < len(ids)]
 
 
-def meant(site: Site, part: torch.Tensor, ids: torch.Tensor, tokens: Any) -> torch.Tensor:
-    """What a capture hands over: [rows, seq, ...], [rows, k, ...] at k positions, [places, ...] of a token class."""
+def meant(site: Site, part: torch.Tensor, batch: Batch, tokens: Any) -> torch.Tensor:
+    """What a capture hands over: [rows, seq, ...], [rows, k, ...] at k positions, [places, ...] of a token class.
+
+    Where rows have unequal lengths, [rows, seq, ...] is in token order and 0 behind the end of each.
+    """
     if site.where is None:
-        return part
-    mask = site.where.mask(ids, tokens)
+        return part if batch.real is None else part.masked_fill(~wide(batch.real, part), 0)
+    mask = site.where.mask(batch.tokens, tokens, ends=batch.ends)
     if site.where.token_class is not None or site.where.tokens is not None:
         return part[mask]
     if site.where.positions is not None:  # in the order in which they were named
-        return part[:, [at % ids.shape[1] for at in site.where.positions]]
-    return part[:, mask[0]]
+        every = torch.arange(len(batch), device=part.device)[:, None]
+        return part[every, torch.stack([at % batch.lengths for at in site.where.positions], 1)]
+    if batch.length is not None:
+        part = part.masked_fill(~wide(mask, part), 0)
+    return part[:, mask.any(0)]
 
 
 def checked_source(source: Source, sites: Sequence[Site], size: Size, dtype: torch.dtype, what: str) -> Source:

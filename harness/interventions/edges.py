@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DeclarationError, UsageError
-from .changes import At, Change
+from .changes import At, Change, padded
 from .sites import Site, Where
 
 if TYPE_CHECKING:
@@ -44,22 +44,28 @@ class Edges:
         """bool [rows or 1, queries, keys] of one pass; UsageError when no edge is meant, or sequences do not fit."""
         queries = at.ids.shape[1]
         before = keys - queries  # a cache holds the keys before this pass
+        real = at.mask(None)
         if self.mask is not None:
-            if self.mask.shape[-1] != keys or before:
-                raise UsageError(f"the mask of edges is for {self.mask.shape[-1]} tokens; the sequences have {keys}")
+            longest = keys if at.ends is None else int(at.ends.max())
+            if not longest <= self.mask.shape[-1] <= keys or before:
+                raise UsageError(f"the mask of edges is for {self.mask.shape[-1]} tokens; the sequences have {longest}")
             mask = self.mask if self.mask.dim() == 3 else self.mask[None]
-            if len(mask) > 1:
-                mask = mask[at.rows]
-            return mask.to(at.ids.device)
+            mask = (mask[at.rows] if len(mask) > 1 else mask).to(at.ids.device)
+            mask = padded(padded(mask, 1, queries), 2, keys)
+            return mask if real is None else mask & real[:, :, None]
         past = at.ids if at.past is None else at.past
         if past.shape[1] != keys:
             raise UsageError(f"edges are cut among {past.shape[1]} tokens, and the attention sees {keys} keys")
-        shape = (len(at.ids), queries, keys)
-        found = torch.ones(shape, dtype=torch.bool, device=at.ids.device).tril(before)
-        if self.queries is not None:
-            found &= self.queries.mask(at.ids, at.tokens, at.start, at.whole)[:, :, None]
+        query = torch.arange(queries, device=at.ids.device) + at.start
+        found = torch.arange(keys, device=at.ids.device) <= query[..., None]
+        found = found.expand(len(at.ids), queries, keys).clone()
+        if self.queries is not None or real is not None:
+            meant = at.mask(self.queries)
+            assert meant is not None
+            found &= meant[:, :, None]
         if self.keys is not None:
-            found &= self.keys.mask(past, at.tokens, 0, at.whole)[:, None, :]
+            whole = at.whole if at.whole is not None else at.ends
+            found &= self.keys.mask(past, at.tokens, 0, whole)[:, None, :]
         if not before and not bool(found.any()):
             raise UsageError(f"edges {self}: there are none in these sequences: keys must not lie after their queries")
         return found

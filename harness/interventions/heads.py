@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DeclarationError, InvalidMeasurement, UsageError
+from .padding import Batch, wide
 
 if TYPE_CHECKING:
     import torch
@@ -89,17 +90,18 @@ def resolved(removals: Sequence[Removal]) -> dict[int, dict[int, int]]:
 
 
 def writes(
-    removals: Sequence[Removal], plain: Mapping[int, torch.Tensor], kept: Mapping[int, Sequence[int]], n: int
+    removals: Sequence[Removal], plain: Mapping[int, torch.Tensor], kept: Mapping[int, Sequence[int]], batch: Batch
 ) -> dict[int, list[Write]]:
     """What is written at each layer.
 
     Args:
-        plain: by layer, the plain run's outputs [rows, seq, k, head_dim] of the heads that `kept` names; of all n rows
-            where a mean or a resampling needs them.
-        n: rows of the run.
+        plain: by layer, the plain run's outputs [rows, seq, k, head_dim], in token order, of the heads that `kept`
+            names; of all rows where a mean or a resampling needs them.
+        batch: the run.
     """
     found: dict[int, list[Write]] = {}
-    donors = {m.seed: torch.from_numpy(derangement(n, m.seed)) for m in removals if m.mode == "resample"}
+    lengths, own = batch.lengths.tolist(), torch.arange(len(batch))
+    drawn = {m.seed: torch.from_numpy(donors(lengths, m.seed)) for m in removals if m.mode == "resample"}
     for layer, owners in resolved(removals).items():
         for number in sorted(set(owners.values())):
             heads = tuple(sorted(head for head, owner in owners.items() if owner == number))
@@ -108,12 +110,12 @@ def writes(
             if made.mode == "zero":
                 values = torch.zeros_like(outputs[0, 0])
             elif made.mode == "mean":
-                values = _mean(outputs)
+                values = _mean(outputs, batch.real)
             elif made.mode == "position mean":
-                values = _mean(outputs, (0,)).expand_as(outputs)
+                values = _mean(outputs, batch.real, (0,)).expand_as(outputs)
             else:
-                values = outputs[donors[made.seed].to(outputs.device)]
-                if bool((donors[made.seed] == torch.arange(n)).any()):
+                values = outputs[drawn[made.seed].to(outputs.device)]
+                if bool((drawn[made.seed] == own).any()):
                     raise InvalidMeasurement(f"{made}: a row would get its own output back")
             found.setdefault(layer, []).append(Write(number, heads, values))
     return found
@@ -131,12 +133,30 @@ def derangement(n: int, seed: int) -> NDArray[np.int64]:
             return order.astype(np.int64)
 
 
+def donors(lengths: Sequence[int], seed: int) -> NDArray[np.int64]:
+    """For each row another one of the same length, as `derangement` draws them; UsageError for a row that is alone."""
+    found, every = np.empty(len(lengths), dtype=np.int64), np.asarray(lengths)
+    for length in sorted(set(lengths)):
+        rows = np.flatnonzero(every == length)
+        if len(rows) == 1 and len(lengths) > 1:
+            raise UsageError(
+                f"resample ablation takes each row's donor among the rows of its length, and row {rows[0]} alone has "
+                f"{length} tokens: pass rows of one length, or another mode"
+            )
+        found[rows] = rows[derangement(len(rows), seed)]
+    return found
+
+
 def names(heads: Sequence[Head]) -> str:
     """Heads as a reader writes them: `1.3 1.5`."""
     return " ".join(f"{layer}.{head}" for layer, head in heads)
 
 
-def _mean(outputs: torch.Tensor, over: tuple[int, ...] = (0, 1)) -> torch.Tensor:
-    """[k, head_dim] over rows and positions (or what is left), summed in float64 where the device has it."""
-    wide = torch.float32 if outputs.device.type == "mps" else torch.float64
-    return outputs.mean(dim=over, dtype=wide).to(outputs.dtype)
+def _mean(outputs: torch.Tensor, real: torch.Tensor | None, over: tuple[int, ...] = (0, 1)) -> torch.Tensor:
+    """[k, head_dim] over rows and tokens (or what is left), summed in float64 where the device has it."""
+    exact = torch.float32 if outputs.device.type == "mps" else torch.float64
+    if real is None:
+        return outputs.mean(dim=over, dtype=exact).to(outputs.dtype)
+    mask = wide(real, outputs)
+    total = outputs.masked_fill(~mask, 0).sum(over, dtype=exact)
+    return (total / mask.sum(over).clamp_min(1)).to(outputs.dtype)

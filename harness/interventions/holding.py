@@ -14,6 +14,7 @@ from .changes import Change, Patch, Source
 from .changing import Changing
 from .heads import Removal
 from .instrument import evaluating
+from .padding import Batch
 from .sites import Site
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ else:
 
 WHEN = ("every step", "prompt")
 Alter = Callable[[str, int, "torch.Tensor"], "torch.Tensor"]
-#: ids of a pass and the position of its first column -> what is done in it; None: nothing
-Pass = Callable[["torch.Tensor", int], Alter | None]
+#: sequences of a pass and how many columns a cache holds before it -> what is done in it; None: nothing
+Pass = Callable[[Batch, int], Alter | None]
 
 
 def changes_of(lm: Any) -> tuple[Change, ...]:
@@ -48,29 +49,32 @@ def _as_change(lm: Any, made: Removal) -> Change:
 def held(lm: Any) -> Iterator[Any]:
     """The model, every forward pass of which is made under the view's interventions, with gradients where they flow.
 
-    Sources run first in each pass, on its ids, without gradient and without dropout. The first pass is also measured in
-    eval mode, for the receipts; another receipt at the end counts the sequences that were held.
+    Sources run first in each pass, on its ids (and mask and positions), without gradient and without dropout. The
+    first pass is also measured in eval mode, for the receipts; another receipt at the end counts the sequences that were
+    held.
     """
     changes = changes_of(lm)
     if not changes:
         raise DeclarationError("nothing is to be held: make a view first, like lm.patched(...).held()")
     model, fired, passes = lm.model, Counter[int](), 0
 
-    def begin(ids: torch.Tensor, start: int) -> Alter:
+    def begin(batch: Batch, start: int) -> Alter:
         nonlocal passes
         if start:
             raise UsageError("a model that is held takes whole sequences: pass no cache, or use generate of the view")
         if model.training and any(getattr(part, "gradient_checkpointing", False) for part in model.modules()):
             raise UsageError("gradient checkpointing runs layers again outside the pass: call gradient_checkpointing_disable()")
+        lm._fitting(batch)
+        rows = slice(0, len(batch))
         with evaluating(model):
             if not passes:
-                for _ in lm._passes(ids):
+                for _ in lm._passes(batch):
                     pass
-            run = Changing(lm, ids, [slice(0, len(ids))], changes=changes, audit=False)
-            run.plan(slice(0, len(ids)))
+            run = Changing(lm, batch, [rows], changes=changes, audit=False)
+            run.plan(rows)
         run.fired = fired
         passes += 1
-        return run.writer(slice(0, len(ids)))
+        return run.writer(rows)
 
     def end(output: Any) -> None:
         learns = torch.is_grad_enabled() and any(weight.requires_grad for weight in model.parameters())
@@ -85,8 +89,10 @@ def held(lm: Any) -> Iterator[Any]:
         _record(lm, changes, fired, "held")
 
 
-def generate(lm: Any, ids: torch.Tensor, when: str, rng: Generator | None, options: dict[str, Any]) -> torch.Tensor:
-    """The sequences [rows, length] that the model generates from ids [n, seq] under the view's interventions.
+def generate(lm: Any, given: Batch, when: str, rng: Generator | None, options: dict[str, Any]) -> torch.Tensor:
+    """The sequences [rows, length] that the model generates from prompts [n, seq] under the view's interventions.
+
+    Prompts of unequal lengths are padded before their first token, and so they come back.
 
     Args:
         when: "every step", or "prompt": only in the pass over the prompt, whose cache later steps read.
@@ -102,7 +108,8 @@ def generate(lm: Any, ids: torch.Tensor, when: str, rng: Generator | None, optio
     if options.get("do_sample") and rng is None:
         raise DeclarationError("sampling draws tokens: pass rng=")
     expanded = options.get("num_beams", 1) > 1 or options.get("num_return_sequences", 1) > 1
-    changes, length, fired = changes_of(lm), ids.shape[1], Counter[int]()
+    changes, fired = changes_of(lm), Counter[int]()
+    prompt, batch = given.compact(), given.leftward()
     cached = options.get("use_cache", True)
     for change in changes:
         if change.per_row and (expanded or when != "prompt"):
@@ -115,25 +122,32 @@ def generate(lm: Any, ids: torch.Tensor, when: str, rng: Generator | None, optio
     if when == "prompt" and not cached:
         raise DeclarationError("without a cache the prompt is run again in every step: use when='every step'")
     if changes:
-        for _ in lm._passes(ids):  # the receipts, on the prompt
+        for _ in lm._passes(prompt):  # the receipts, on the prompt
             pass
-    run = Changing(lm, ids, [slice(0, len(ids))], changes=changes, audit=False)
-    run.plan(slice(0, len(ids)))
+    run = Changing(lm, prompt, [slice(0, len(prompt))], changes=changes, audit=False)
+    run.plan(slice(0, len(prompt)))
     run.fired = fired
     past: list[torch.Tensor] = []
 
-    def begin(now: torch.Tensor, start: int) -> Alter | None:
-        whole = now if not start else torch.cat([past[-1], now], 1)
+    def begin(now: Batch, start: int) -> Alter | None:
+        whole = now.ids if not start else torch.cat([past[-1], now.ids], 1)
         past[:] = [whole]
         if when == "prompt" and start:
             return None
-        return run.writer(slice(0, len(now)), now, start, length, whole)
+        rows = slice(0, len(now))
+        if batch.begin is None or batch.length is None:
+            return run.writer(rows, now.ids, start, batch.shape[1], whole)
+        before, length = (each.repeat_interleave(len(now) // len(batch)) for each in (batch.begin, batch.length))
+        every = Batch(whole, before, whole.shape[1] - before)
+        if not start:
+            return run.writer(rows, every, 0, length[:, None], every)
+        return run.writer(rows, now.ids, start - before[:, None], length[:, None], every)
 
     with torch.random.fork_rng(enabled=rng is not None), torch.no_grad():
         if rng is not None:
             torch.manual_seed(int(rng.integers(2**63)))
         with _in_force(lm, changes, begin, lambda _: None):
-            found: torch.Tensor = lm.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
+            found: torch.Tensor = lm.model.generate(input_ids=batch.ids, **batch.options, **options)
     if changes:
         _record(lm, changes, fired, f"in generation, {when}")
     return found
@@ -155,10 +169,10 @@ def _in_force(lm: Any, changes: Sequence[Change], begin: Pass, end: Callable[[An
         ids = args[0] if args else kwargs.get("input_ids")
         if not isinstance(ids, torch.Tensor) or ids.dim() != 2:
             raise UsageError("interventions act on token ids: pass input_ids [rows, seq], not inputs_embeds")
-        _refuse_padding(changes, kwargs.get("attention_mask"))
         cache = kwargs.get("cache", kwargs.get("past_key_values"))  # the name differs by version
         plan.rows = len(ids)
-        made = begin(ids, 0 if cache is None else int(cache.get_seq_length()))
+        start = 0 if cache is None else int(cache.get_seq_length())
+        made = begin(Batch(ids) if start else _given(ids, kwargs), start)
         if made is not None:
             now.append(made)
 
@@ -179,15 +193,13 @@ def _in_force(lm: Any, changes: Sequence[Change], begin: Pass, end: Callable[[An
             handle.remove()
 
 
-def _refuse_padding(changes: Sequence[Change], mask: Any) -> None:
-    if not isinstance(mask, torch.Tensor) or bool(mask.bool().all()):
-        return
-    means = [change for change in changes if change.source is not None and "mean" in change.source.mode]
-    if mask.dim() != 2 or not bool(mask[:, 0].bool().all()) or means:
-        raise UsageError(
-            "positions name tokens, so batches must not be padded on the left, and means cannot be taken over padding: "
-            "pass sequences of one length"
-        )
+def _given(ids: torch.Tensor, kwargs: dict[str, Any]) -> Batch:
+    """The sequences of a call of the model, padded as its mask says."""
+    options = {name: kwargs[name] for name in ("attention_mask", "position_ids") if isinstance(kwargs.get(name), torch.Tensor)}
+    mask = options.get("attention_mask")
+    if "position_ids" in options:
+        options["position_ids"] = options["position_ids"].expand(len(ids), -1)
+    return Batch(ids, options=options) if mask is None else Batch.masked(ids, mask, options)
 
 
 def _by_token(change: Change) -> bool:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from ..errors import NotApplicable
 from . import fallback, stream
 from .attention import Active, NeedsEager, Plan, active, registered
+from .padding import Batch
 from .sites import STREAM
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ IN_STREAM = (*STREAM, "neurons")
 _LOCKS: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
 
 
-def plain_forward(model: Any, ids: torch.Tensor, **options: Any) -> Any:
+def plain_forward(model: Any, ids: torch.Tensor | Batch, **options: Any) -> Any:
     """The model's own output on ids [rows, seq], with no plan in force even if one is further out."""
+    batch = Batch.of(ids)
     with _lock(model), torch.no_grad(), active(None):
-        return model(input_ids=ids, use_cache=False, **options)
+        return model(input_ids=batch.ids, use_cache=False, **batch.options, **options)
 
 
 class Instrument:
@@ -73,12 +75,13 @@ class Instrument:
         """How plans are attached: "interface" or "projection"."""
         return "projection" if self.projections else "interface"
 
-    def forward(self, ids: torch.Tensor, plan: Plan) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor | Batch, plan: Plan) -> torch.Tensor:
         """Logits [rows, seq, vocab] of one forward pass under a plan; afterwards the model is as it was."""
-        plan.rows = len(ids)
+        batch = Batch.of(ids)
+        plan.rows = len(batch)
         options = {"output_attentions": True} if plan.read is not None and self.projections else {}
         with self.attached(plan), torch.no_grad():
-            found = self.model(input_ids=ids, use_cache=False, **options)
+            found = self.model(input_ids=batch.ids, use_cache=False, **batch.options, **options)
         if options:
             self._hand_over(plan, found.attentions)
         logits: torch.Tensor = found.logits

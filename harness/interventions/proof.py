@@ -98,7 +98,7 @@ def null(run: Changing) -> bool:
     read, and what moved nothing is below their resolution or in a direction that nothing reads. If it does not, it must
     not even leave the layer (a head whose output nothing reads).
     """
-    instrument, ids = run.instrument, run.ids[: run.first]
+    instrument, batch = run.instrument, run.batch[: run.first]
     places = {(kind, layer) for kind, layer in run.order}
     last = instrument.layers - 1
     ends = frozenset(("post", layer) for kind, layer in places if (kind, layer) != ("post", last))
@@ -121,9 +121,9 @@ def null(run: Changing) -> bool:
             return values
 
         wanted = frozenset(places) | (ends if instrument_has_stream(instrument) else frozenset())
-        logits.append(instrument.forward(ids, Plan(alter=alter, wanted=wanted)))
+        logits.append(batch.clean(instrument.forward(batch, Plan(alter=alter, wanted=wanted))))
         layers.append(seen)
-        run.lm.recorder.forward_passes += len(ids)
+        run.lm.recorder.forward_passes += len(batch)
     if not torch.equal(*logits):
         return True
     return bool(ends) and all(torch.equal(layers[0][layer], layers[1][layer]) for layer in layers[0])

@@ -13,6 +13,7 @@ from ..errors import InvalidMeasurement
 from . import receipts
 from .attention import Plan
 from .heads import Head, Removal, Write, names, resolved, writes
+from .padding import Batch
 from .receipts import Receipt, Recorder, Watch
 
 if TYPE_CHECKING:
@@ -60,18 +61,19 @@ class PlainRuns:
 
     _kept: OrderedDict[str, PlainRun] = field(default_factory=OrderedDict)
 
-    def get(self, instrument: Instrument, ids: torch.Tensor) -> PlainRun | None:
-        found = self._kept.get(_key(ids))
+    def get(self, instrument: Instrument, batch: Batch) -> PlainRun | None:
+        found = self._kept.get(_key(batch))
         if found is not None:
-            self._kept.move_to_end(_key(ids))
+            self._kept.move_to_end(_key(batch))
             same = found.weights == _weights(instrument.model)
-            if not same or not still(found.first, instrument.forward(ids[: len(found.first)], Plan())):
+            some = batch[: len(found.first)]
+            if not same or not still(found.first, some.clean(instrument.forward(some, Plan()))):
                 self._kept.clear()  # the weights have changed
                 return None
         return found
 
-    def put(self, ids: torch.Tensor, run: PlainRun) -> None:
-        self._kept[_key(ids)] = run
+    def put(self, batch: Batch, run: PlainRun) -> None:
+        self._kept[_key(batch)] = run
         while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)
 
@@ -91,17 +93,18 @@ class Removing:
         self,
         instrument: Instrument,
         removals: Sequence[Removal],
-        ids: torch.Tensor,
+        ids: torch.Tensor | Batch,
         slices: Slices,
         recorder: Recorder,
         runs: PlainRuns,
         token: int,
     ) -> None:
-        self.instrument, self.removals, self.ids, self.slices = instrument, removals, ids, slices
+        self.batch = Batch.of(ids)
+        self.instrument, self.removals, self.ids, self.slices = instrument, removals, self.batch.ids, slices
         self.recorder, self.token = recorder, token
         self.plain = self._plain_run(runs)
         self.first = len(self.plain.first)
-        self.made = writes(removals, self.plain.outputs, self.plain.heads, len(ids))
+        self.made = writes(removals, self.plain.outputs, self.plain.heads, self.batch)
         self.fired: Counter[int] = Counter()
         self.watch = Watch({layer: outputs[: self.first] for layer, outputs in self.plain.outputs.items()}, self.plain.heads)
         self.moved_logits = 0.0
@@ -112,10 +115,11 @@ class Removing:
         """Logits float32 of some rows under the removals; `read` is shown the attention patterns."""
         plan = Plan() if self.others is None else self.others.plan(rows)
         plan.edit, plan.read = self._writer(rows), read
-        logits = self.instrument.forward(self.ids[rows], plan).float()
+        logits = self.instrument.forward(self.batch[rows], plan).float()
         self.recorder.forward_passes += len(logits)
         if rows.start < self.first:
-            plain, found = self.plain.first[rows], logits[: self.first - rows.start]
+            many = logits[: self.first - rows.start]
+            plain, found = self.plain.first[rows], self.batch[rows][: len(many)].clean(many)
             self.moved_logits = max(self.moved_logits, float((found - plain).abs().max()))
             self.still = self.still and still(plain, found, self.instrument.model.dtype)
         return logits
@@ -158,6 +162,8 @@ class Removing:
             made = self.made.get(layer, [])
             if not made:
                 return before
+            batch = self.batch[rows]
+            before = batch.turned(before)
             after = before.clone()
             for write in made:
                 values = write.of(rows)
@@ -171,7 +177,7 @@ class Removing:
                 first = slice(rows.start, min(rows.stop, self.first))
                 size = first.stop - first.start
                 self.watch.see(layer, first, before[:size], after[:size], made)
-            return after
+            return batch.back(after)
 
         return edit
 
@@ -194,7 +200,7 @@ class Removing:
         for plan in (Plan(), Plan(edit=self._writer(rows, factor))):
             seen: dict[int, torch.Tensor] = {}
             with _block_outputs(self.instrument, self.made, seen):
-                logits.append(self.instrument.forward(self.ids[rows], plan))
+                logits.append(self.instrument.forward(self.batch[rows], plan))
             blocks.append(seen)
             self.recorder.forward_passes += rows.stop
         reaches = not torch.equal(*logits)
@@ -203,38 +209,40 @@ class Removing:
 
     def _plain_run(self, runs: PlainRuns) -> PlainRun:
         whole = any(removal.mode != "zero" for removal in self.removals)
-        ids = self.ids if whole else self.ids[: first_rows(self.instrument, self.ids)]
-        for candidate in (self.ids, ids):
+        batch = self.batch if whole else self.batch[: first_rows(self.instrument, self.ids)]
+        for candidate in (self.batch, batch):
             found = runs.get(self.instrument, candidate)
             if found is not None:
                 self.recorder.forward_passes += len(found.first)
                 return found
         heads = {layer: sorted(owners) for layer, owners in resolved(self.removals).items()}
-        keep = 4 * self.instrument.width * ids.numel() <= KEPT_BYTES // 4
+        keep = 4 * self.instrument.width * batch.ids.numel() <= KEPT_BYTES // 4
         if keep:  # all heads, so that other removals on the same sequences find theirs
             heads = {layer: list(range(self.instrument.heads)) for layer in range(self.instrument.layers)}
-        run = _capture(self.instrument, ids, heads, self.slices)
-        self.recorder.forward_passes += len(ids)
+        run = _capture(self.instrument, batch, heads, self.slices)
+        self.recorder.forward_passes += len(batch)
         if keep:
-            runs.put(ids, run)
+            runs.put(batch, run)
         return run
 
 
-def _capture(instrument: Instrument, ids: torch.Tensor, heads: dict[int, list[int]], slices: Slices) -> PlainRun:
+def _capture(instrument: Instrument, batch: Batch, heads: dict[int, list[int]], slices: Slices) -> PlainRun:
+    """Outputs in token order, and logits without what stands in padding."""
     outputs: dict[int, list[torch.Tensor]] = {layer: [] for layer in heads}
     first: list[torch.Tensor] = []
 
     def keep(layer: int, found: torch.Tensor) -> torch.Tensor:
         if layer in heads:
-            outputs[layer].append(found[:, :, heads[layer]].clone())
+            outputs[layer].append(some.turned(found[:, :, heads[layer]]).clone())
         return found
 
-    most = first_rows(instrument, ids)
-    for rows in slices(ids):
-        logits = instrument.forward(ids[rows], Plan(edit=keep))
+    most = first_rows(instrument, batch.ids)
+    for rows in slices(batch.ids):
+        some = batch[rows]
+        logits = instrument.forward(some, Plan(edit=keep))
         if rows.start < most:
-            first.append(logits[: most - rows.start].float())
-    if missed := [layer for layer, found in outputs.items() if len(found) != len(list(slices(ids)))]:
+            first.append(some.clean(logits.float())[: most - rows.start])
+    if missed := [layer for layer, found in outputs.items() if len(found) != len(list(slices(batch.ids)))]:
         raise InvalidMeasurement(f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass")
     joined = {layer: torch.cat(found) for layer, found in outputs.items()}
     return PlainRun(heads, joined, torch.cat(first), _weights(instrument.model))
@@ -272,5 +280,12 @@ def first_rows(instrument: Instrument, ids: torch.Tensor) -> int:
     return min(len(ids), FIRST, max(1, FIRST_BYTES // (4 * ids.shape[1] * instrument.vocab)))
 
 
-def _key(ids: torch.Tensor) -> str:
-    return hashlib.sha256(str(tuple(ids.shape)).encode() + ids.cpu().numpy().tobytes()).hexdigest()
+def _key(batch: torch.Tensor | Batch) -> str:
+    """Of everything that the model is given."""
+    batch = Batch.of(batch)
+    parts = {"ids": batch.ids, "begin": batch.begin, "length": batch.length, **batch.options}
+    found = hashlib.sha256()
+    for name, part in parts.items():
+        if part is not None:
+            found.update(f"{name} {tuple(part.shape)}".encode() + part.cpu().numpy().tobytes())
+    return found.hexdigest()

@@ -80,35 +80,57 @@ class Where:
             return ":".join("" if end is None else str(end) for end in self.span)
         return self.token_class or "token=" + ",".join(map(str, self.tokens or ()))
 
-    def mask(self, ids: torch.Tensor, tokens: Tokens | None, start: int = 0, whole: int | None = None) -> torch.Tensor:
+    def mask(
+        self,
+        ids: torch.Tensor,
+        tokens: Tokens | None,
+        start: int | torch.Tensor = 0,
+        whole: int | torch.Tensor | None = None,
+        ends: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """bool [rows, seq]: which of ids [rows, seq] are meant, `start` being the position of the first column.
 
         Args:
             whole: length that negative positions and open ranges count from; the length of ids by default.
+            ends: [rows, 1], where the tokens of each row end and padding begins. `start` and `whole` may be such too.
 
         Raises:
-            DeclarationError: positions beyond the sequence, or a token class that the subject does not have.
+            DeclarationError: positions beyond a sequence, or a token class that the subject does not have.
         """
-        length = start + ids.shape[1] if whole is None else whole
-        place = torch.arange(start, start + ids.shape[1], device=ids.device)
+        place = torch.arange(ids.shape[1], device=ids.device) + start
         if self.positions is not None or self.span is not None:
-            if self.positions is not None:
-                wrong = [at for at in self.positions if not -length <= at < length]
-                if wrong:
-                    raise DeclarationError(f"position {wrong[0]} is out of range: the sequences have positions 0 to {length - 1}")
-                meant = torch.tensor([at % length for at in self.positions], device=ids.device)
-            else:
-                meant = torch.arange(length, device=ids.device)[slice(*(self.span or ()))]
-                if not len(meant):
-                    raise DeclarationError(f"positions {self} are empty: the sequences have positions 0 to {length - 1}")
-            return torch.isin(place, meant).expand(ids.shape)
+            length = ends if whole is None and ends is not None else start + ids.shape[1] if whole is None else whole
+            return self._places(place, length).expand(ids.shape)
         if self.tokens is not None:
-            return torch.isin(ids, torch.tensor(self.tokens, device=ids.device))
-        found = getattr(tokens, self.token_class or "", None)
-        if found is None:
-            raise DeclarationError(f"the subject has no {self.token_class} token: name positions, or token=ID")
-        return ids == int(found)
+            found = torch.isin(ids, torch.tensor(self.tokens, device=ids.device))
+        else:
+            token = getattr(tokens, self.token_class or "", None)
+            if token is None:
+                raise DeclarationError(f"the subject has no {self.token_class} token: name positions, or token=ID")
+            found = ids == int(token)
+        return found if ends is None else found & (place < ends)
 
+    def _places(self, place: torch.Tensor, length: int | torch.Tensor) -> torch.Tensor:
+        """bool [seq] or [rows, seq]: which places are named, in sequences of some length or of [rows, 1] lengths."""
+        least, most = (int(length.min()), int(length.max())) if isinstance(length, torch.Tensor) else (length, length)
+        whose = "the sequences have" if least == most else "the shortest sequence has"
+        if self.positions is not None:
+            wrong = [at for at in self.positions if not -least <= at < least]
+            if wrong:
+                raise DeclarationError(f"position {wrong[0]} is out of range: {whose} positions 0 to {least - 1}")
+            found = torch.zeros_like(place, dtype=torch.bool)
+            for at in self.positions:
+                found = found | (place == at % length)
+            return found
+        begin, end = self.span or (None, None)
+        low, high = (
+            torch.as_tensor(given if at is None else at if at >= 0 else length + at).clamp_min(0)
+            for at, given in ((begin, 0), (end, length))
+        )
+        high = torch.minimum(high.to(place.device), torch.as_tensor(length, device=place.device))
+        if not bool((low.to(place.device) < high).any()):
+            raise DeclarationError(f"positions {self} are empty: {whose} positions 0 to {most - 1}")
+        return (place >= low.to(place.device)) & (place < high)
 
 @dataclass(frozen=True)
 class Size:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..subjects.tokens import Tokens
     from .instrument import Instrument
+    from .padding import Batch
 else:
     from ..lazy import LazyModule
 
@@ -56,7 +57,7 @@ class Views:
         def dtype(self) -> torch.dtype: ...
         @property
         def instrument(self) -> Instrument: ...
-        def _checked(self, ids: Any) -> torch.Tensor: ...
+        def _batch(self, ids: Any) -> Batch: ...
 
     # ---- heads
 
@@ -148,7 +149,7 @@ class Views:
         if not isinstance(lm, Views):
             lm, ids = self.plain(), source
         text = f"patched {_names(found)} from {_called(lm, ids, self)}"
-        given = Source("run", lm, None if ids is None else lm._checked(ids))
+        given = Source("run", lm, None if ids is None else lm._batch(ids).compact())
         return self._changed(Patch(found, text, checked_source(given, found, self.size, self.dtype, text)))
 
     def scaled(self, sites: Sites, factor: float) -> Self:
@@ -289,7 +290,7 @@ class Views:
             rng: for sampling.
             options: of transformers' `generate`: max_new_tokens, num_beams, do_sample, ...
         """
-        return holding.generate(self, self._checked(ids), when, rng, options)
+        return holding.generate(self, self._batch(ids), when, rng, options)
 
     # ---- inside
 

@@ -14,6 +14,7 @@ from ..interventions.changing import Capture, Changing, meant
 from ..interventions.heads import Removal
 from ..interventions.identity import Identity, check_identity, check_layout, check_patterns
 from ..interventions.instrument import Instrument, plain_forward
+from ..interventions.padding import Batch
 from ..interventions.receipts import Recorder
 from ..interventions.removing import PlainRuns, Removing
 from ..interventions.sites import Site
@@ -24,7 +25,7 @@ from .tokens import Tokens
 if TYPE_CHECKING:
     import torch
 
-    Ids = Any  # LongTensor or int array [n, t]
+    Ids = Any  # LongTensor or int array [n, t], or a mapping with input_ids and attention_mask
 else:
     from ..lazy import LazyModule
 
@@ -158,33 +159,46 @@ class LM(Views):
     # ---- what it computes
 
     def logits(self, ids: Ids) -> torch.Tensor:
-        """Logits, float32 [n, t, vocab], on the CPU."""
-        return torch.cat([found.cpu() for found, _ in self._passes(self._checked(ids))])
+        """Logits, float32 [n, t, vocab], on the CPU; 0 in padding.
+
+        ids: integers [n, t]; or, where rows have unequal lengths, what a tokenizer gives: a mapping with `input_ids` and
+            `attention_mask` [n, t], padded left or right. It is run without padding before or between tokens.
+        """
+        batch = self._batch(ids)
+        return batch.placed(torch.cat([found.cpu() for found, _ in self._passes(batch.compact())]))
 
     def nll(self, ids: Ids) -> torch.Tensor:
-        """-log p of each token given those before it, nats, float32 [n, t - 1], on the CPU; log-softmax in float32."""
-        tensor = self._checked(ids)
-        found = []
-        for logits, rows in self._passes(tensor):
-            loss = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), tensor[rows, 1:], reduction="none")
+        """-log p of each token given those before it, nats, float32 [n, t - 1], on the CPU; log-softmax in float32.
+
+        0 where there is no such pair of tokens, because of padding.
+        """
+        batch = self._batch(ids)
+        compact, found = batch.compact(), []
+        for logits, rows in self._passes(compact):
+            target = compact.ids[rows, 1:]
+            loss = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), target, reduction="none")
             found.append(loss.cpu())
-        return torch.cat(found)
+        return batch.placed(torch.cat(found))
 
     def attend(self, ids: Ids, reduce: Callable[[int, torch.Tensor, slice], None]) -> None:
         """Show every attention pattern once: `reduce(layer, pattern float32 [rows, heads, t, t], rows)`; none is kept.
 
         Patterns are softmax weights of the query heads, from the family's own eager attention function.
-        InvalidMeasurement when their rows do not sum to one.
+        InvalidMeasurement when their rows do not sum to one. With padding t is the length of the longest row, and
+        patterns are 0 behind the end of each.
         """
-        tensor = self._checked(ids)
+        batch = self._batch(ids).compact()
         instrument = self.instrument
         if "patterns" not in self._shared:
             self._shared["patterns"] = check_patterns(instrument, self._probe())
         tolerance = ROW_SUM.get(str(self.dtype).removeprefix("torch."), 2e-2)
 
         def show(layer: int, weights: torch.Tensor, rows: slice) -> None:
-            pattern = weights.float()
+            pattern, real = weights.float(), batch[rows].real
             sums = pattern.sum(-1)
+            if real is not None:
+                pattern = pattern.masked_fill(~real[:, None, :, None], 0)
+                sums = sums.transpose(1, 2)[real]
             most = float(sums.max())
             # A family with sink logits leaves a part of each row to a key that does not exist.
             least = 1.0 if hasattr(instrument.modules[layer], "sinks") else float(sums.min())
@@ -192,22 +206,22 @@ class LM(Views):
                 raise InvalidMeasurement(f"attention of layer {layer} sums to {least:.4g} to {most:.4g}, not to one")
             reduce(layer, pattern, rows)
 
-        for _ in self._passes(tensor, show):
+        for _ in self._passes(batch, show):
             pass
 
     def capture(self, ids: Ids, sites: Sites, reduce: Callable[[Site, torch.Tensor, slice], None]) -> None:
         """Show what stands at these sites once, under this view's interventions: `reduce(site, values, rows)`.
 
         values: [rows, seq, ...], [rows, k, ...] where the site names k positions, [places, ...] where it names tokens.
-        Nothing is kept.
+        With padding, row i's token p stands at [i, p], and 0 behind the row's end. Nothing is kept.
         """
-        tensor, found = self._checked(ids), self._sites(sites)
+        batch, found = self._batch(ids).compact(), self._sites(sites)
         tokens = self.known_tokens
 
         def put(site: Site, part: torch.Tensor, rows: slice) -> None:
-            reduce(site, meant(site, part, tensor[rows], tokens), rows)
+            reduce(site, meant(site, part, batch[rows], tokens), rows)
 
-        for _ in self._passes(tensor, capture=Capture(found, put)):
+        for _ in self._passes(batch, capture=Capture(found, put)):
             pass
 
     def activations(self, ids: Ids, sites: Sites) -> dict[Site, torch.Tensor]:
@@ -241,7 +255,7 @@ class LM(Views):
 
     def _passes(
         self,
-        ids: torch.Tensor,
+        ids: torch.Tensor | Batch,
         show: Callable[[int, torch.Tensor, slice], None] | None = None,
         capture: Capture | None = None,
         slices: Callable[[torch.Tensor], Iterable[slice]] | None = None,
@@ -250,25 +264,26 @@ class LM(Views):
         if any(part.training for part in self.model.modules()):
             raise InvalidMeasurement(f"{self.name} was put in training mode, so dropout may act: call its eval() first")
         slices = slices or (self._slices if show is None else self._pattern_slices)
+        batch = Batch.of(ids)
         run = others = None
         if self.removals:
-            run = Removing(self.instrument, self.removals, ids, slices, self.recorder, self._shared["runs"], self.some_token)
+            run = Removing(self.instrument, self.removals, batch, slices, self.recorder, self._shared["runs"], self.some_token)
         if self.changes or capture is not None:
-            others = Changing(self, ids, list(slices(ids)), capture)
+            others = Changing(self, batch, list(slices(batch.ids)), capture)
         if run is not None:
             run.others = others
-        for rows in slices(ids):
+        for rows in slices(batch.ids):
             read = None if show is None else _bound(show, rows)
             if run is not None:
                 logits = run.forward(rows, read)
             else:
                 self.recorder.forward_passes += rows.stop - rows.start
                 if read is None and others is None:
-                    logits = plain_forward(self.model, ids[rows]).logits.float()
+                    logits = plain_forward(self.model, batch[rows]).logits.float()
                 else:
                     plan = Plan() if others is None else others.plan(rows)
                     plan.read = read
-                    logits = self.instrument.forward(ids[rows], plan).float()
+                    logits = self.instrument.forward(batch[rows], plan).float()
             if others is not None:
                 others.saw(rows, logits)
             yield logits, rows
@@ -292,15 +307,32 @@ class LM(Views):
         whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
         if tensor.dim() != 2 or 0 in tensor.shape or not whole:
             raise UsageError(f"{self.name}: ids must be integers [n, t]; {tensor.dtype} {tuple(tensor.shape)} was given")
-        tensor = tensor.long()
-        low, high = int(tensor.min()), int(tensor.max())
+        tensor = tensor.long().to(self.device)
+        self._fitting(Batch(tensor))
+        return tensor
+
+    def _batch(self, ids: Ids) -> Batch:
+        """Checked sequences in the columns in which they were given."""
+        if not isinstance(ids, Mapping):
+            return Batch(self._checked(ids))
+        if "input_ids" not in ids or "attention_mask" not in ids:
+            raise UsageError(f"{self.name}: a padded batch holds input_ids and attention_mask; {', '.join(map(str, ids))} given")
+        if not torch.is_tensor(found := ids["input_ids"]):
+            found = _tensor(found, self.name)
+        if found.dim() != 2:
+            raise UsageError(f"{self.name}: ids must be integers [n, t]; {found.dtype} {tuple(found.shape)} was given")
+        batch = Batch.masked(found, ids["attention_mask"])
+        self._checked(batch.compact().ids)  # what stands in padding may be no token at all
+        return batch.to(self.device)
+
+    def _fitting(self, batch: Batch) -> None:
+        """UsageError for ids that the model does not have, NotApplicable for sequences beyond its context."""
+        real = batch.compact().ids
+        low, high = int(real.min()), int(real.max())
         if low < 0 or high >= self.vocab:
             raise UsageError(f"{self.name}: ids must be 0 to {self.vocab - 1}; {low if low < 0 else high} was given")
-        if tensor.shape[1] > self.context:
-            raise NotApplicable(
-                f"sequences of {tensor.shape[1]} tokens are needed; the context of {self.name} holds {self.context}"
-            )
-        return tensor.to(self.device)
+        if real.shape[1] > self.context:
+            raise NotApplicable(f"sequences of {real.shape[1]} tokens are needed; the context of {self.name} holds {self.context}")
 
     def _ordinary(self) -> np.ndarray:
         """Token ids for probes of the instrument, which need no sense."""
