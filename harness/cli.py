@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     lock.add_argument("folder", nargs="*", type=Path, help="claims folders or files (default: claims)")
     lock.add_argument("--reason", default="", help="why a locked claim changes")
     lock.add_argument("--measured-before", action="store_true", help="say that a measurement existed before this lock")
+    lock.add_argument("--store", type=Path, help="where measurements would be, which the lock then says of itself")
     catalogue = add("catalogue", "generate the catalogue that `list` reads", _catalogue)
     catalogue.add_argument("folder", nargs="?", type=Path, default=Path("claims"))
     record = add("record", "commit costs and control verdicts from a results.json beside the claims", _record)
@@ -96,10 +97,17 @@ def _show(asked: argparse.Namespace) -> int:
 def _lock(asked: argparse.Namespace) -> int:
     from .running.collecting import load_all_organisms, load_claims
     from .running.committed import lock
+    from .running.options import DEFAULT_STORE
+    from .running.trust import in_store
 
     load_all_organisms([], Path.cwd())
     claims = load_claims(asked.folder or [Path("claims")], Path.cwd())
-    changed = [c.name for c in claims.values() if lock(c, measured_before=asked.measured_before, reason=asked.reason)]
+    store = asked.store or Path(os.environ.get("CLAIMBENCH_STORE") or DEFAULT_STORE)
+    changed = [
+        claim.name
+        for identity, claim in claims.items()
+        if lock(claim, measured_before=asked.measured_before or in_store(claim, identity, store), reason=asked.reason)
+    ]
     print(f"{len(changed)} of {len(claims)} claims locked" + (": " + ", ".join(changed) if changed else ""))
     return 0
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..claim import Claim
 from . import committed
 from .code_digest import code_digest
+from .item import items_of
+from .options import checked
+from .store import key_of
 
 AUDIT, ROBUST = "audit.json", "robust.json"
 
@@ -27,6 +31,18 @@ def keep(claim: Claim, name: str, entry: Mapping[str, Any]) -> None:
     """Commit an entry beside the claim, with the digests that it belongs to."""
     folder = committed.folder_of(claim)
     committed.write(folder, name, {**committed.read(folder, name), claim.name: {**entry, "digests": digests(claim)}})
+
+
+def in_store(claim: Claim, claim_id: str, store: Path) -> bool:
+    """Whether a store holds the effect of a first replicate of the claim, as its code is now, on a subject of its own."""
+    if not (store / "store.json").is_file():
+        return False
+    from .measure import Part
+    from .session import Session
+
+    measurer = Session(checked(store=store)).measurer
+    own = [item for item in items_of(claim, claim_id) if item.control is None and item.subject.kind != "model"]
+    return any(measurer.store.path(key_of(measurer._key(item, Part("effect"), 0))).is_file() for item in own)
 
 
 def trust_of(claim: Claim, code: str) -> dict[str, Any]:

@@ -141,3 +141,20 @@ def test_locks_know_their_parts_and_whether_the_claim_was_measured(folder: Path)
     committed.lock(declared(most=30, controls=[positive(on="fake"), negative(level=level)]), measured_before=False, reason="x")
     (amendment,) = committed.amendments_of(made)
     assert amendment["measured_before"] is True and amendment["changed"] == ["protocol", "schedule"]
+
+
+def test_a_lock_finds_measurements_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import toy_claims
+    from claimbench.subjects import family as room
+
+    for name in ("toy-strong", "toy-planted"):
+        room._FAMILIES.pop(name, None)
+    monkeypatch.chdir(tmp_path)
+    toy_claims.write(tmp_path)
+    lock = tmp_path / "claims" / "toy" / "lock.json"
+    for measured in (False, True):
+        lock.unlink(missing_ok=True)
+        if measured:
+            cli.main(["audit", "toy/large", "--store", str(tmp_path / "store")])
+        assert cli.main(["lock", "--store", str(tmp_path / "store")]) == 0
+        assert json.loads(lock.read_text())["level_is_large"]["measured_before"] is measured
