@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import data_copying, data_labels, data_natural, data_reversal, data_rules
+from . import adopt, data_copying, data_labels, data_natural, data_reversal, data_rules
 from .clamps import clamp, lm_of, output_replaced
 from .data_labels import label_pairs, label_rows
 from .data_natural import natural_text
@@ -15,6 +15,7 @@ from .preparing import preparation
 from .probes import probe
 from .recipe import Recipe, Stage, Stop
 from .recorded import load, load_checkpoint, load_initial, record, recorded_curve
+from .replay import first_losses, parted
 from .streams import Batch, data_stream, stream, streams
 from .tasks import task
 from .times import log_ratio, metrics_of, steps_to
@@ -29,6 +30,7 @@ __all__ = [
     "Run",
     "Stage",
     "Stop",
+    "adopt",
     "check",
     "clamp",
     "data_copying",
@@ -40,6 +42,7 @@ __all__ = [
     "declare_recipe",
     "disagreements",
     "evaluate",
+    "first_losses",
     "functional",
     "label_pairs",
     "label_rows",
@@ -54,6 +57,7 @@ __all__ = [
     "network",
     "optimiser",
     "output_replaced",
+    "parted",
     "preparation",
     "probe",
     "random_stream",

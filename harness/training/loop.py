@@ -38,8 +38,12 @@ class StageData:
     task: Task
     stage: Stage
     rng: np.random.Generator
-    draw: Callable[[], Any]
+    drawn: Callable[[], Any]
     held_out: Any
+
+    def draw(self) -> Any:
+        """The next training batch, its arrays as tensors."""
+        return as_tensors(self.drawn())
 
     @classmethod
     def of(cls, recipe: Recipe, index: int, seed: int) -> StageData:
@@ -51,7 +55,7 @@ class StageData:
         what = f"task {found.name}"
         check_call(what, found.batch, rng, rows, seed=seed, **options)
         drawn = call(what, found.probe, random_stream(seed, _EVALUATION, index), recipe.evaluate_rows, seed=seed, **options)
-        return cls(found, stage, rng, lambda: as_tensors(found.batch(rng, rows, seed=seed, **options)), as_tensors(drawn))
+        return cls(found, stage, rng, lambda: found.batch(rng, rows, seed=seed, **options), as_tensors(drawn))
 
 
 class Loop:
@@ -83,14 +87,16 @@ class Loop:
         """Whether the run has ended."""
         return self.run.diverged is not None or (self.ended and self.index + 1 == len(self.recipe.plan))
 
-    def finish(self) -> Run:
-        """Train from where the run is to its end."""
+    def finish(self, after: Callable[[Loop], None] | None = None) -> Run:
+        """Train from where the run is to its end; `after` is called behind each step."""
         try:
             while not self.over:
                 if self.ended or not self.run.steps:
                     self.enter(self.index + 1 if self.ended else 0)
                 while not self.ended:
                     self.step()
+                    if after is not None:
+                        after(self)
         finally:
             self.clamps.let_go()
         return self.closed()

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import ClaimbenchError
 from .loop import Loop, StageData, set_rate
 from .optimisers import is_elementwise, made_optimiser
 from .streams import Batch
+from .tasks import as_tensors
 from .tokens import placed_token_loss, placed_tokens
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ class Stack:
         self.constant = {name: _stacked([each[name] for each in named]) for name in named[0] if name not in self.weights}
         self.optimiser = made_optimiser(self.recipe, list(self.weights.values()))
         self.kept: dict[str, tuple[Any, Any]] = {}
-        self.programs: dict[Any, Callable[..., Any]] = {}
+        self.programs: dict[Any, Callable[..., Any]] = {}  # by stage, seeds, shapes of a batch and what is no array in it
 
     def enter(self, index: int) -> None:
         """Begin a stage in all seeds."""
@@ -87,7 +90,7 @@ class Stack:
 
     def step(self) -> None:
         """One step of every seed that has not ended."""
-        losses, grads = self.losses_and_grads([loop.data.draw() for loop in self.alive])
+        losses, grads = self.losses_and_grads([loop.data.drawn() for loop in self.alive])
         sound = [loop.sound(loss) for loop, loss in zip(self.alive, losses.tolist(), strict=True)]
         if not all(sound):
             grads = {name: grad[torch.tensor(sound)] for name, grad in grads.items()}
@@ -117,33 +120,34 @@ class Stack:
             tensors, loss_of = placed_tokens(batches), placed_token_loss
         else:
             tensors, plain = _stacked_batch(batches)
-        weights = {name: weight.detach() for name, weight in self.weights.items()}
-        shapes = tuple((name, value.shape) for name, value in tensors.items())
-        key = (self.alive[0].index, len(self.alive), shapes)
+        flat = [*(weight.detach() for weight in self.weights.values()), *self.constant.values(), *tensors.values()]
+        shapes = [(name, value.shape) for name, value in tensors.items()]
+        key = (self.alive[0].index, len(self.alive), repr((shapes, plain)))
         if key not in self.programs:
-            traceable = len(self.programs) < PROGRAMS and not plain
-            self.programs[key] = self._program(loss_of, plain, (weights, self.constant, tensors) if traceable else None)
-        grads, losses = self.programs[key](weights, self.constant, tensors)
-        return losses, grads
+            program = self._program(loss_of, list(tensors), plain)
+            self.programs[key] = _recorded(program, flat) if len(self.programs) < PROGRAMS else program
+        losses, *grads = self.programs[key](*flat)
+        return losses, dict(zip(self.weights, grads, strict=True))
 
-    def _program(self, loss_of: Callable[..., Any], plain: Mapping[str, Any], example: Any) -> Callable[..., Any]:
-        """(weights, constants, batch), all stacked -> (gradients, losses); recorded as plain operations where that succeeds."""
+    def _program(self, loss_of: Callable[..., Any], names: Sequence[str], plain: Mapping[str, Any]) -> Callable[..., Any]:
+        """(weights, constants, batch), all stacked and in a row -> (losses, gradients)."""
         from torch.func import functional_call, grad_and_value, vmap
-        from torch.fx.experimental.proxy_tensor import make_fx
 
         task = _loss_module(self.template, loss_of)
+        learn, constant = [f"model.{name}" for name in self.weights], [f"model.{name}" for name in self.constant]
 
-        def one(weights: Any, constant: Any, tensors: Any) -> Any:
-            named = {f"model.{name}": value for name, value in {**weights, **constant}.items()}
-            return functional_call(task, named, ({**tensors, **plain},))
+        def one(weights: Any, others: Any, arrays: Any) -> Any:
+            named = {**dict(zip(learn, weights, strict=True)), **dict(zip(constant, others, strict=True))}
+            return functional_call(task, named, ({**dict(zip(names, arrays, strict=True)), **plain},))
 
-        program = vmap(grad_and_value(one), randomness="error")
-        if example is None:
-            return program
-        try:
-            return make_fx(program)(*example)
-        except RuntimeError:  # what looks at values cannot be recorded
-            return program
+        each = vmap(grad_and_value(one), randomness="error")
+
+        def all_of(*flat: Any) -> Any:
+            parts = flat[: len(learn)], flat[len(learn) : len(learn) + len(constant)], flat[len(learn) + len(constant) :]
+            grads, losses = each(*parts)
+            return losses, *grads
+
+        return all_of
 
     def _write_back(self, row: int) -> None:
         loop = self.alive[row]
@@ -196,24 +200,35 @@ def _check(loops: Sequence[Loop]) -> None:
         raise NotStackable("weights are shared between places")
 
 
+def _recorded(program: Callable[..., Any], example: Sequence[Any]) -> Callable[..., Any]:
+    """The program as a row of plain operations, for arrays of these shapes; as it is, where it looks at values."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    try:
+        found: Callable[..., Any] = make_fx(program)(*example).forward
+    except RuntimeError:
+        return program
+    return found
+
+
 def _stacked(values: Sequence[Any]) -> Any:
     return torch.stack([value.detach() for value in values])
 
 
 def _stacked_batch(batches: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensors [seeds, ...], and what is no tensor, which must be the same in all."""
-    tensors, plain = {}, {}
+    """Tensors [seeds, ...] of the arrays, and what is no array, which must be the same in all."""
+    arrays, plain = {}, {}
     for name, value in batches[0].items():
         values = [batch[name] for batch in batches]
-        if torch.is_tensor(value):
+        if isinstance(value, np.ndarray):
             if any(each.shape != value.shape for each in values):
                 raise NotStackable(f'"{name}" of the batches differs in shape between seeds')
-            tensors[name] = torch.stack(values)
+            arrays[name] = np.stack(values)
         elif any(each != value for each in values):
             raise NotStackable(f'"{name}" of the batches differs between seeds and is no array')
         else:
             plain[name] = value
-    return tensors, plain
+    return as_tensors(arrays), plain
 
 
 def _clip(grads: Grads, most: float) -> None:
@@ -246,12 +261,12 @@ def choose(loops: Sequence[Loop], measured: Callable[[Callable[[], Any]], float]
         for loop in loops:
             loop.data = StageData.of(loop.recipe, 0, loop.seed)
             loop.model.train()
-        drawn = [loop.data.draw() for loop in loops]
+        drawn = [loop.data.drawn() for loop in loops]
         together = measured(lambda: stack.losses_and_grads(drawn))
     except (NotStackable, RuntimeError, ValueError, NotImplementedError):
         return None
     stack.close()
-    alone = measured(lambda: loops[0].loss_and_backward(drawn[0]))
+    alone = measured(lambda: loops[0].loss_and_backward(as_tensors(drawn[0])))
     if together > 0.9 * alone * len(loops):
         return None
     return stack

@@ -18,6 +18,8 @@ from .tokens import token_metrics
 
 if TYPE_CHECKING:
     import torch
+
+    from .resume import Saved
 else:
     from ..lazy import LazyModule
 
@@ -57,12 +59,15 @@ class Run:
         return self.curve[-1]
 
 
-def train(recipe: Recipe, seed: int, progress: Progress | None = None, trained: Trained | None = None) -> Run:
+def train(
+    recipe: Recipe, seed: int, progress: Progress | None = None, trained: Trained | None = None, saved: Saved | None = None
+) -> Run:
     """Train `recipe` at `seed` on one thread; deterministic on one machine (bits differ between CPUs, behaviour does not).
 
     Args:
         progress: called as progress(step, metrics) at every record.
         trained: gives the network of another recipe that this one begins from (`of`); by default it is trained here.
+        saved: where the run's state is kept from time to time; a run that was interrupted goes on from it.
 
     Raises:
         InvalidMeasurement: the loss is not finite, and the recipe does not say that it may diverge.
@@ -73,8 +78,10 @@ def train(recipe: Recipe, seed: int, progress: Progress | None = None, trained: 
     began = time.process_time()
     with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
         loop = Loop(recipe, seed, progress, trained or (lambda other, at: train(other, at).model))
-        run = loop.finish()
-    run.seconds = time.process_time() - began
+        before = saved.restore(loop) if saved else 0.0
+        after = None if saved is None else lambda at: saved.after_step(at, before + time.process_time() - began)
+        run = loop.finish(after)
+    run.seconds = before + time.process_time() - began
     return run
 
 
