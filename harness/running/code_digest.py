@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..step import Step, step_named
+from ..step import Step, parameters, reach, step_named
 
 _PACKAGE = __name__.partition(".")[0]
 #: Rooms of the package whose code a measurement may depend on. They import nothing of judging, running or reporting.
@@ -31,8 +31,9 @@ ROOMS = tuple(f"{_PACKAGE}.{room}" for room in ("subjects", "interventions", "me
 def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
     """sha256 over the normalised code of the functions and of what they reach; order does not matter."""
     parts: set[str] = set()
-    modules = {f"{_PACKAGE}.subjects.lm"}  # every claim receives its subject, and with it every intervention
     pending: list[Any] = [inspect.unwrap(getattr(function, "function", function)) for function in functions]
+    # with its subject a claim receives every intervention; a simulation receives none
+    modules = {f"{_PACKAGE}.subjects.lm"} if any(_receives_networks(function) for function in pending) else set()
     roots = {str(getattr(function, "__module__", "")).partition(".")[0] for function in pending}
     seen: dict[int, Any] = {}  # keeps what it names alive, so that an id is never reused
     while pending:
@@ -52,6 +53,17 @@ def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
             pending.extend(_reached(found, tree))
     parts.update(f"{name}:{_module_dump(name)}" for name in _closure(modules))
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+def _receives_networks(function: Callable[..., Any]) -> bool:
+    """Whether a function, or a step it reaches, is given a subject or arms: what is no step, no choice and no stream."""
+    if not isinstance(function, FunctionType):
+        return True
+    return any(
+        step_named(reached, name) is None and parameter.default is parameter.empty and name not in ("rng", "observe")
+        for reached in reach(function)
+        for name, parameter in parameters(reached).items()
+    )
 
 
 def _is_own(module: str, roots: set[str]) -> bool:

@@ -242,3 +242,16 @@ def test_every_shipped_claim_depends_on_the_measures_it_uses() -> None:
         assert with_changed(module) != plain, module
     for module in ("running.judging", "statistics.judge", "reporting.html", "measures.labels"):
         assert with_changed(module) == plain, module
+
+
+def test_a_claim_that_receives_no_network_depends_on_no_intervention(
+    digest: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import claimbench.running.code_digest as room
+
+    source = "import numpy as np\n\n\ndef effect({}rng, observe, scale=2.0):\n    return scale * rng.normal()\n"
+    before = {given: digest(source.format(given)) for given in ("", "lm, ", "trained, ")}
+    dump = room._module_dump
+    monkeypatch.setattr(room, "_module_dump", lambda name: dump(name) + ("changed" if name.endswith("subjects.lm") else ""))
+    after = {given: digest(source.format(given)) for given in before}
+    assert [before[given] == after[given] for given in before] == [True, False, False]
