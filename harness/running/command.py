@@ -137,7 +137,7 @@ class _Bar:
 
     def show(self, done: int, known: int, what: str) -> None:
         self.bar.total = known
-        self.bar.set_description_str(what[:60], refresh=False)
+        self.bar.set_description_str(what[:60], refresh=done == self.bar.n)
         self.bar.update(done - self.bar.n)
 
     def __exit__(self, *_: object) -> None:
