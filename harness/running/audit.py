@@ -19,6 +19,7 @@ from .measure import Measurer, Part, Replicate
 from .result import control_ok
 from .session import Session
 from .subjects import Subjects
+from .trust import digests
 
 Say = Callable[[str], None]
 
@@ -93,11 +94,18 @@ def audit(claim: Claim, claim_id: str, session: Session, excuses: Mapping[str, s
         say: told what is being done.
 
     Returns:
-        JSON: item, subject, honest verdict, and by fault what came of it.
+        JSON: subject, honest verdict, the digests of what was measured, and by fault what came of it.
     """
     say(f"{claim.name}: without a fault")
     base, honest = _base(claim, claim_id, session)
-    about = {"subject": base.subject.name, "as": _role(base), "verdict": honest.verdict.value, "n": honest.n}
+    about = {
+        "subject": base.subject.name,
+        "as": _role(base),
+        "verdict": honest.verdict.value,
+        "n": honest.n,
+        "profile": session.options.profile.name,
+        "digests": digests(claim, session.measurer._digest([claim.function])),
+    }
     if honest.verdict is not Verdict.SUPPORTED:
         return {**about, "faults": {}, "reason": f"SUPPORTED nowhere, so there is nothing to lose: {honest.reason}"}
     found = {}

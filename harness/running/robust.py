@@ -21,6 +21,7 @@ from .audit import settle
 from .item import Item, Subject, items_of
 from .result import effect_docs
 from .session import Session
+from .trust import digests
 
 MOST = 64
 
@@ -145,8 +146,11 @@ def robust(
         first = first or standing
         done.append({"choices": spec, **_outcome(standing, first), "n": len(replicates)})
     say(len(chosen), len(chosen), "done")
+    plain = next(iter(sessions.values()))
     return {
         "subject": base.subject.name,
+        "profile": plain.options.profile.name,
+        "digests": digests(claim, plain.measurer._digest([claim.function])),
         "dimensions": {d.name: list(d.values) for d in dims},
         "specifications": done,
         "counts": _counts(done),

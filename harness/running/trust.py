@@ -28,9 +28,9 @@ def kept(claim: Claim, name: str, code: str | None = None) -> dict[str, Any] | N
 
 
 def keep(claim: Claim, name: str, entry: Mapping[str, Any]) -> None:
-    """Commit an entry beside the claim, with the digests that it belongs to."""
+    """Commit an entry beside the claim; its digests are those of the code that measured it."""
     folder = committed.folder_of(claim)
-    committed.write(folder, name, {**committed.read(folder, name), claim.name: {**entry, "digests": digests(claim)}})
+    committed.write(folder, name, {**committed.read(folder, name), claim.name: dict(entry)})
 
 
 def in_store(claim: Claim, claim_id: str, store: Path) -> bool:

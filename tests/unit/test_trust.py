@@ -42,7 +42,7 @@ ENTRY: dict[str, Any] = {
 def test_an_entry_is_kept_beside_the_claim_and_goes_stale_with_code_and_protocol(folder: Path) -> None:
     made = declared()
     assert kept(made, AUDIT) is None
-    keep(made, AUDIT, ENTRY)
+    keep(made, AUDIT, {**ENTRY, "digests": trust.digests(made)})
     fresh = kept(made, AUDIT)
     assert fresh is not None and fresh["stale"] is False and fresh["faults"] == ENTRY["faults"]
     other = kept(declared(holds=above(0.4, unit="nat")), AUDIT)
