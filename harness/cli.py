@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import ClaimbenchError
+from .errors import ClaimbenchError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,11 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     lock.add_argument("--store", type=Path, help="where measurements would be, which the lock then says of itself")
     catalogue = add("catalogue", "generate the catalogue that `list` reads", _catalogue)
     catalogue.add_argument("folder", nargs="?", type=Path, default=Path("claims"))
+    families = add("families", "run every kind of instrument on a tiny network of each model family: a table", _families)
+    families.add_argument("family", nargs="*", help="some families only, like llama gpt2")
+    families.add_argument("--json", action="store_true", help="as a JSON array, with what was measured")
+    families.add_argument("--write", type=Path, metavar="FILE", help="write the page of the documentation")
     record = add("record", "commit costs and control verdicts from a results.json beside the claims", _record)
     record.add_argument("results", type=Path)
-    from .running import trust_commands
+    from .running import rate_commands, trust_commands
 
     trust_commands.add_to(add)
+    rate_commands.add_to(add)
     return parser
 
 
@@ -120,6 +125,22 @@ def _catalogue(asked: argparse.Namespace) -> int:
     load_all_organisms([], Path.cwd())
     entries = build(read_cards([asked.folder]), load_claims([asked.folder], Path.cwd()))
     print(f"{write(asked.folder, entries)}: {len(entries)} findings")
+    return 0
+
+
+def _families(asked: argparse.Namespace) -> int:
+    from .reporting.families import markdown, write
+    from .subjects.bearing import bearings
+
+    if asked.write and asked.family:
+        raise UsageError("--write FILE is the whole table: name no families with it")
+    found = bearings(asked.family)
+    if asked.json:
+        print(json.dumps([one.to_json() for one in found], indent=1))
+    elif asked.write:
+        print(f"{write(asked.write, found)}: {len(found)} families")
+    else:
+        print(markdown(found))
     return 0
 
 

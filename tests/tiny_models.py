@@ -7,116 +7,26 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from claimbench.interventions.heads import derangement
 from claimbench.subjects.lm import LM
-from claimbench.subjects.tokens import Tokens
+from claimbench.subjects.tiny import CONFIGS as FAMILIES
+from claimbench.subjects.tiny import CONTEXT, HEADS, KV_HEADS, VOCAB, tiny_lm, tiny_model
 
-VOCAB = 61
-HEADS, KV_HEADS, CONTEXT = 4, 2, 48
+__all__ = ["CONTEXT", "HEADS", "KV_HEADS", "VOCAB", "oracle", "projection", "some_ids", "tiny_lm", "tiny_model", "untouched"]
 
-_LLAMA = dict(
-    vocab_size=VOCAB,
-    hidden_size=32,
-    intermediate_size=48,
-    num_hidden_layers=2,
-    num_attention_heads=HEADS,
-    num_key_value_heads=KV_HEADS,
-    max_position_embeddings=CONTEXT,
-    pad_token_id=0,
-)
-_GPT = dict(vocab_size=VOCAB, n_positions=CONTEXT, n_embd=32, n_layer=2, n_head=HEADS)
-_PLAIN = dict(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attention_heads=HEADS)
-
-#: family -> model class, config class, config values, path of the output projection
-CONFIGS: dict[str, tuple[str, str, dict[str, Any], str]] = {
-    "gpt2": ("GPT2LMHeadModel", "GPT2Config", _GPT, "transformer.h.{}.attn.c_proj"),
-    "llama": (
-        "LlamaForCausalLM",
-        "LlamaConfig",
-        {**_LLAMA, "attention_bias": True},
-        "model.layers.{}.self_attn.o_proj",
-    ),
-    "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", _LLAMA, "model.layers.{}.self_attn.o_proj"),
-    "gpt_neox": (
-        "GPTNeoXForCausalLM",
-        "GPTNeoXConfig",
-        {**_PLAIN, "intermediate_size": 48, "max_position_embeddings": CONTEXT},
-        "gpt_neox.layers.{}.attention.dense",
-    ),
-    "mistral": (
-        "MistralForCausalLM",
-        "MistralConfig",
-        {**_LLAMA, "sliding_window": 6},
-        "model.layers.{}.self_attn.o_proj",
-    ),
-    "gemma2": (
-        "Gemma2ForCausalLM",
-        "Gemma2Config",
-        {**_LLAMA, "head_dim": 12, "sliding_window": 6, "attn_logit_softcapping": 2.0},
-        "model.layers.{}.self_attn.o_proj",
-    ),
-    "gemma3": (
-        "Gemma3ForCausalLM",
-        "Gemma3TextConfig",
-        {**_LLAMA, "head_dim": 8, "sliding_window": 6, "layer_types": ["sliding_attention", "full_attention"]},
-        "model.layers.{}.self_attn.o_proj",
-    ),
-    "phi3": ("Phi3ForCausalLM", "Phi3Config", _LLAMA, "model.layers.{}.self_attn.o_proj"),
-    "opt": (
-        "OPTForCausalLM",
-        "OPTConfig",
-        {**_PLAIN, "ffn_dim": 48, "max_position_embeddings": CONTEXT, "word_embed_proj_dim": 32},
-        "model.decoder.layers.{}.self_attn.out_proj",
-    ),
-    "olmo2": ("Olmo2ForCausalLM", "Olmo2Config", _LLAMA, "model.layers.{}.self_attn.o_proj"),
-    "gpt_oss": (
-        "GptOssForCausalLM",
-        "GptOssConfig",
-        {**_LLAMA, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 6},
-        "model.layers.{}.self_attn.o_proj",
-    ),
-    "gptj": ("GPTJForCausalLM", "GPTJConfig", {**_GPT, "rotary_dim": 4}, "transformer.h.{}.attn.out_proj"),
-    "gpt_neo": (
-        "GPTNeoForCausalLM",
-        "GPTNeoConfig",
-        dict(
-            vocab_size=VOCAB,
-            hidden_size=32,
-            num_layers=2,
-            num_heads=HEADS,
-            max_position_embeddings=CONTEXT,
-            window_size=6,
-            attention_types=[[["global", "local"], 1]],
-        ),
-        "transformer.h.{}.attn.attention.out_proj",
-    ),
-    "bloom": (
-        "BloomForCausalLM",
-        "BloomConfig",
-        dict(vocab_size=VOCAB, hidden_size=32, n_layer=2, n_head=HEADS),
-        "transformer.h.{}.self_attention.dense",
-    ),
-    "falcon": (
-        "FalconForCausalLM",
-        "FalconConfig",
-        {**_PLAIN, "num_kv_heads": KV_HEADS, "new_decoder_architecture": True, "max_position_embeddings": CONTEXT},
-        "transformer.h.{}.self_attention.dense",
-    ),
-    "mamba": ("MambaForCausalLM", "MambaConfig", dict(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2), ""),
-    "rwkv": (
-        "RwkvForCausalLM",
-        "RwkvConfig",
-        dict(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, context_length=CONTEXT, attention_hidden_size=32),
-        "",
-    ),
-    "jamba": (
-        "JambaForCausalLM",
-        "JambaConfig",
-        {**_LLAMA, "num_experts": 2, "use_mamba_kernels": False, "attn_layer_period": 2, "attn_layer_offset": 1},
-        "",
-    ),
+#: family -> path of the output projection of a layer, by hand
+PROJECTIONS = {
+    "gpt2": "transformer.h.{}.attn.c_proj",
+    "gpt_neox": "gpt_neox.layers.{}.attention.dense",
+    "opt": "model.decoder.layers.{}.self_attn.out_proj",
+    "gptj": "transformer.h.{}.attn.out_proj",
+    "gpt_neo": "transformer.h.{}.attn.attention.out_proj",
+    "bloom": "transformer.h.{}.self_attention.dense",
+    "falcon": "transformer.h.{}.self_attention.dense",
 }
+LLAMA_LIKE = "model.layers.{}.self_attn.o_proj"
+#: family -> ..., that path
+CONFIGS = {family: ("", "", {}, PROJECTIONS.get(family, LLAMA_LIKE)) for family in FAMILIES}
 INTERFACE = (
     "gpt2",
     "llama",
@@ -134,32 +44,12 @@ INTERFACE = (
 FALLBACK = ("gpt_neo", "bloom", "falcon")
 
 
-def tiny_model(family: str, seed: int = 0, **changes: Any) -> Any:
-    """A random model whose heads, biases and logits all matter."""
-    model_class, config_class, values, _ = CONFIGS[family]
-    config = getattr(transformers, config_class)(**{**values, **changes})
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = getattr(transformers, model_class)(config)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if parameter.dim() > 1:
-                    parameter.normal_(0, 0.2)
-                elif name.endswith(("bias", "sinks")):
-                    parameter.normal_(0, 0.3)
-    return model.eval().requires_grad_(False)
-
-
-def tiny_lm(family: str = "llama", seed: int = 0, **changes: Any) -> LM:
-    return LM(tiny_model(family, seed, **changes), tokens=Tokens(np.arange(3, VOCAB), bos=1), name=f"tiny {family}")
-
-
 def some_ids(n: int = 6, t: int = 12, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(3, VOCAB, (n, t))
 
 
 def projection(lm: LM, family: str, layer: int) -> Any:
-    return lm.model.get_submodule(CONFIGS[family][3].format(layer))
+    return lm.model.get_submodule(PROJECTIONS.get(family, LLAMA_LIKE).format(layer))
 
 
 def oracle(
