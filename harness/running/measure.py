@@ -6,11 +6,12 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..effect import as_effects
-from ..errors import ClaimbenchError, EffectError, InvalidMeasurement, LoadError, NotApplicable, StoreError
+from ..errors import ClaimbenchError, DeclarationError, EffectError, InvalidMeasurement, LoadError, NotApplicable, StoreError
 from ..step import Step, choices_of, parameters, reach
 from .code_digest import code_digest
 from .collecting import place
@@ -97,7 +98,7 @@ class Measurer:
         self.store = store
         self.subjects = subjects
         self.root = root
-        self.runs = Runs(store)
+        self.runs = Runs(store, root)
         self._code: dict[tuple[int, ...], str] = {}
         self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
 
@@ -131,6 +132,12 @@ class Measurer:
                     break
             ended = ended or (not item.subject.seeded and body.get("passed") is False)
         return Replicate(index, found)
+
+    def train(self, item: Item, indices: Sequence[int]) -> None:
+        """Train the arms of several replicates together; what goes wrong is met again, and told, where each is measured."""
+        for recipe in _arms(item).values():
+            with suppress(DeclarationError, InvalidMeasurement, NotApplicable):
+                self.runs.get_all(recipe, indices)
 
     def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
         functions, own = [item.claim.function], ""

@@ -40,6 +40,7 @@ class Session:
         self.store = Store(options.store)
         self.subjects = Subjects(options.device, options.dtype, live)
         self.measurer = Measurer(self.store, self.subjects, options.seed)
+        self.measurer.runs.retrain = options.profile.retrain
         self.recorded = Recorded(self.store, options)
         self._papers: dict[Path, Paper | None] = {}
 
@@ -49,6 +50,8 @@ class Session:
         while standing.wants > len(replicates):
             if progress:
                 progress(item, len(replicates), standing.wants)
+            if item.claim.arms and standing.wants > len(replicates) + 1:
+                self.measurer.train(item, range(len(replicates), standing.wants))
             replicate = self.measurer.replicate(item, len(replicates))
             assert replicate is not None
             replicates.append(replicate)

@@ -79,15 +79,15 @@ class Store:
             raise StoreError(f"store entry {path} is corrupt: delete that file and run again") from None
         return body
 
-    def put(self, key: str, body: dict[str, Any]) -> None:
-        """Write the entry of a key; readers see the old state or the whole new one."""
+    def put(self, key: str, body: dict[str, Any], about: Mapping[str, Any] | None = None) -> None:
+        """Write the entry of a key; readers see the old state or the whole new one. `about` is for people alone."""
         path = self.path(key)
-        text = json.dumps({"format": FORMAT, "sha256": _digest(body), "body": body}, allow_nan=False)
+        text = json.dumps({"format": FORMAT, "sha256": _digest(body), "about": dict(about or {}), "body": body}, allow_nan=False)
         try:
             path.parent.mkdir(exist_ok=True)
             _write(path, text)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self.unwritable(error) from None
 
     @contextlib.contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -102,7 +102,7 @@ class Store:
                 self.say(f"waiting for store key {key[:12]}, held by {_holder(holder)}")
                 lock.acquire()
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self.unwritable(error) from None
         try:
             with contextlib.suppress(OSError):
                 holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}")
@@ -112,7 +112,8 @@ class Store:
                 holder.unlink(missing_ok=True)
             lock.release()
 
-    def _unwritable(self, error: OSError) -> StoreError:
+    def unwritable(self, error: OSError) -> StoreError:
+        """The error to raise where something could not be written."""
         fix = "free some space" if error.errno == errno.ENOSPC else "check its permissions"
         return StoreError(
             f"cannot write to store {self.folder} ({error.strerror}): {fix} or choose another with --store; "

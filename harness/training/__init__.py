@@ -16,6 +16,7 @@ from .probes import probe
 from .recipe import Recipe, Stage, Stop
 from .recorded import load, load_checkpoint, load_initial, record, recorded_curve
 from .replay import first_losses, parted
+from .resume import Saved
 from .streams import Batch, data_stream, stream, streams
 from .tasks import task
 from .times import log_ratio, metrics_of, steps_to
@@ -28,6 +29,7 @@ __all__ = [
     "Network",
     "Recipe",
     "Run",
+    "Saved",
     "Stage",
     "Stop",
     "adopt",

@@ -31,7 +31,7 @@ def adopt(parameters: list[Any], recipe: Recipe, eps: float = 1e-6, clip_power: 
 @cache
 def _class() -> Any:
     class Adopt(torch.optim.Optimizer):  # made at first use: torch is not imported before
-        def step(self, closure: Any = None) -> None:
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
             with torch.no_grad():
                 for group in self.param_groups:
                     for parameter in group["params"]:

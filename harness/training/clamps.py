@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..subjects.lm import LM
 
 F = TypeVar("F", bound=Callable[..., Any])
-_CLAMPS: Registry[Callable[..., Any]] = Registry("clamp")
+CLAMPS: Registry[Callable[..., Any]] = Registry("clamp")
 _KEPT_AS = "_claimbench_lm"
 
 
@@ -33,7 +33,7 @@ def clamp(name: str) -> Callable[[F], F]:
         first = next(iter(inspect.signature(function).parameters), "")
         if first not in ("lm", "model"):
             raise DeclarationError(f'clamp "{name}": its first parameter must be lm or model, found {first or "none"}')
-        _CLAMPS.add(name, function)
+        CLAMPS.add(name, function)
         return function
 
     return register
@@ -73,7 +73,7 @@ class Clamps:
     def __init__(self, recipe: Recipe, model: Any, seed: int) -> None:
         self.recipe, self.model, self.seed = recipe, model, seed
         entries = [name_and_options(entry) for entry in recipe.clamps]
-        self.entries = [(name, _CLAMPS[name], options) for name, options in entries]
+        self.entries = [(name, CLAMPS[name], options) for name, options in entries]
         self.by_batch = any("batch" in inspect.signature(function).parameters for _, function, _ in self.entries)
         self._staying = ExitStack()
         self._stays = False

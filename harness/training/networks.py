@@ -70,7 +70,7 @@ class Builder:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-_NETWORKS: Registry[Builder] = Registry("network")
+NETWORKS: Registry[Builder] = Registry("network")
 
 
 def network(name: str, initial: Callable[[Any, np.random.Generator], None] | None = None) -> Callable[[F], F]:
@@ -82,7 +82,7 @@ def network(name: str, initial: Callable[[Any, np.random.Generator], None] | Non
     """
 
     def register(function: F) -> F:
-        _NETWORKS.add(name, Builder(function, initial), function)
+        NETWORKS.add(name, Builder(function, initial), function)
         return function
 
     return register
@@ -94,7 +94,7 @@ def empty_model(recipe: Recipe) -> Any:
     kind = values.pop("class")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what a module does not draw anew must at least be the same each time
-        model = call(f"network {kind}", _NETWORKS[kind].build, **values)
+        model = call(f"network {kind}", NETWORKS[kind].build, **values)
     if not isinstance(model, torch.nn.Module):
         raise DeclarationError(f'network "{kind}" gave a {type(model).__name__}; it must return a torch.nn.Module')
     return model
@@ -166,7 +166,7 @@ def set_zero(model: Any, recipe: Recipe) -> None:
 
 def _draw(model: Any, recipe: Recipe, seed: int) -> None:
     rng = random_stream(seed, _INITIAL)
-    own = _NETWORKS[recipe.model["class"]].initial
+    own = NETWORKS[recipe.model["class"]].initial
     with torch.no_grad():
         if own is not None:
             own(model, rng)

@@ -17,7 +17,7 @@ else:
 
 Make = Callable[..., Any]
 F = TypeVar("F", bound=Make)
-_OPTIMISERS: Registry[tuple[Make, bool]] = Registry("optimiser")
+OPTIMISERS: Registry[tuple[Make, bool]] = Registry("optimiser")
 
 
 def optimiser(name: str, elementwise: bool = False) -> Callable[[F], F]:
@@ -28,7 +28,7 @@ def optimiser(name: str, elementwise: bool = False) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        _OPTIMISERS.add(name, (function, elementwise), function)
+        OPTIMISERS.add(name, (function, elementwise), function)
         return function
 
     return register
@@ -36,13 +36,13 @@ def optimiser(name: str, elementwise: bool = False) -> Callable[[F], F]:
 
 def made_optimiser(recipe: Recipe, parameters: Iterable[Any]) -> Any:
     """The optimiser that a recipe names, over these parameters."""
-    make, _ = _OPTIMISERS[recipe.optimiser]
+    make, _ = OPTIMISERS[recipe.optimiser]
     return call(f"optimiser {recipe.optimiser}", make, list(parameters), recipe, **recipe.optimiser_options)
 
 
 def is_elementwise(name: str) -> bool:
     """Whether an optimiser treats every weight by itself."""
-    return _OPTIMISERS[name][1]
+    return OPTIMISERS[name][1]
 
 
 @optimiser("adamw", elementwise=True)

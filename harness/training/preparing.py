@@ -15,7 +15,7 @@ _PREPARE = 8
 #: (recipe, seed) -> its trained network
 Trained = Callable[[Recipe, int], Any]
 F = TypeVar("F", bound=Callable[..., Any])
-_PREPARATIONS: Registry[Callable[..., Any]] = Registry("preparation")
+PREPARATIONS: Registry[Callable[..., Any]] = Registry("preparation")
 
 
 def preparation(name: str) -> Callable[[F], F]:
@@ -27,7 +27,7 @@ def preparation(name: str) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        _PREPARATIONS.add(name, function)
+        PREPARATIONS.add(name, function)
         return function
 
     return register
@@ -50,7 +50,7 @@ def prepared_network(recipe: Recipe, seed: int, trained: Trained) -> Network:
     }
     for number, entry in enumerate(recipe.prepare):
         name, options = name_and_options(entry)
-        function = _PREPARATIONS[name]
+        function = PREPARATIONS[name]
         known = inspect.signature(function).parameters
         given["rng"] = random_stream(seed, _PREPARE, number)
         extra = {key: value for key, value in given.items() if key in known} | options

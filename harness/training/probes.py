@@ -20,7 +20,7 @@ else:
 
 _PROBE = 7
 F = TypeVar("F", bound=Callable[..., Any])
-_PROBES: Registry[Callable[..., Any]] = Registry("probe")
+PROBES: Registry[Callable[..., Any]] = Registry("probe")
 
 
 def probe(name: str) -> Callable[[F], F]:
@@ -31,7 +31,7 @@ def probe(name: str) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        _PROBES.add(name, function)
+        PROBES.add(name, function)
         return function
 
     return register
@@ -47,7 +47,7 @@ def probed(recipe: Recipe, seed: int, model: Any, batch: Any, initial: dict[str,
         with torch.no_grad():
             for number, entry in enumerate(recipe.probes):
                 name, options = name_and_options(entry)
-                function = _PROBES[name]
+                function = PROBES[name]
                 given["rng"] = random_stream(seed, _PROBE, number)
                 known = inspect.signature(function).parameters
                 extra = {key: value for key, value in given.items() if key in known} | options
@@ -60,7 +60,7 @@ def probed(recipe: Recipe, seed: int, model: Any, batch: Any, initial: dict[str,
 
 def wants_initial(recipe: Recipe) -> bool:
     """Whether a probe of the recipe asks for the weights before training."""
-    return any("initial" in inspect.signature(_PROBES[name_and_options(e)[0]]).parameters for e in recipe.probes)
+    return any("initial" in inspect.signature(PROBES[name_and_options(e)[0]]).parameters for e in recipe.probes)
 
 
 def _numbers(name: str, measured: Any) -> dict[str, float]:

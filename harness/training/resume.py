@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,4 +90,4 @@ class Saved:
 
 
 def _identity(recipe: Recipe, seed: int) -> str:
-    return f"{recipe.digest()} {seed} {torch.__version__} {FIRST}"
+    return f"{recipe.digest()} {seed} {version('torch')} {FIRST}"

@@ -60,6 +60,11 @@ def stream(name: str) -> Stream:
     return _STREAMS[name]
 
 
+def stream_source(name: str) -> str:
+    """The source text of the function that draws a stream's batches."""
+    return _STREAMS.source(name)
+
+
 def streams() -> dict[str, Stream]:
     """All registered streams by name."""
     return {name: _STREAMS[name] for name in _STREAMS}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DeclarationError
 from .registry import Registry
-from .streams import Batch, stream, streams
+from .streams import Batch, stream, stream_source, streams
 from .tokens import token_loss, token_metrics
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def task_named(name: str, whole: bool = False) -> Task:
 
 def task_source(name: str) -> str:
     """The source text of a task or stream, to notice that it changed."""
-    return _TASKS.source(name) if name in _TASKS else repr(stream(name).batch)
+    return _TASKS.source(name) if name in _TASKS else stream_source(name)
 
 
 def as_tensors(drawn: Drawn) -> Any:

@@ -58,8 +58,18 @@ def test_runs_are_trained_once_and_shared(tmp_path: Path, monkeypatch: pytest.Mo
     from claimbench import training
 
     trained = []
-    train = training.train
-    monkeypatch.setattr(training, "train", lambda recipe, seed, **more: trained.append((recipe.name, seed)) or train(recipe, seed, **more))
+    train, train_seeds = training.train, training.train_seeds
+
+    def one(recipe, seed, **more):
+        trained.append((recipe.name, seed))
+        return train(recipe, seed, **more)
+
+    def several(recipe, seeds, **more):
+        trained.extend((recipe.name, seed) for seed in seeds)
+        return train_seeds(recipe, seeds, **more)
+
+    monkeypatch.setattr(training, "train", one)
+    monkeypatch.setattr(training, "train_seeds", several)
     for item in items_of(declared(), "id", with_controls=True):
         session(tmp_path).run(item)
     assert len(trained) == len(set(trained)) + 6, "the longer arm of the positive control is another recipe of the same name"
