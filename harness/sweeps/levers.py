@@ -1,0 +1,177 @@
+"""Which levers a model bears: each is tried on a probe, and used only where it gives the plain model's logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NotApplicable
+from ..interventions.attention import Plan
+from ..interventions.identity import IDENTITY, difference
+from ..interventions.instrument import Instrument, evaluating, plain_forward
+from .split import Inner, Shapes, Split, Start
+
+if TYPE_CHECKING:
+    import torch
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+
+@dataclass
+class Levers:
+    """A split model and what may be left out in it.
+
+    split: None where a pass cannot begin at a layer. inside: layers whose attention block a pass can begin inside.
+    trims: whether the last layer can run at some positions only. refused: by lever, why it is not used.
+    """
+
+    split: Split | None = None
+    inside: frozenset[int] = frozenset()
+    trims: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def find(instrument: Instrument, probe: torch.Tensor) -> Levers:
+    """The levers of a model, by comparing logits on ids [rows, seq] with those of its plain pass."""
+    model, found = instrument.model, Levers()
+    with evaluating(model):
+        plain = plain_forward(model, probe).logits
+        for base in (model.base_model, model.get_decoder()):
+            try:
+                split = Split(instrument, base)
+                _look_inside(split, probe)
+                streams, heads = _walk(split, probe)
+                _compare(split, probe, plain, [Start(at, stream) for at, stream in enumerate(streams)])
+            except NotApplicable as why:
+                found.refused["begin at a layer"] = str(why)
+            except Exception as error:  # family code that was never meant to be run in parts may fail in any way
+                found.refused["begin at a layer"] = f"{type(error).__name__}: {error}"
+            else:
+                found.split, found.refused = split, {}
+                break
+        if found.split is None:
+            return found
+        found.inside = frozenset(
+            at
+            for at, inner in enumerate(split.inner)
+            if inner is not None
+            and _bears(found, f"begin inside layer {at}", split, probe, plain, [Start(at, streams[at], heads[at])])
+        )
+        last = len(split.layers) - 1
+        inner = split.inner[last]
+        if inner is not None and inner.trims and last in found.inside:
+            starts = [Start(at, streams[at]) for at in {0, last, last + 1}] + [Start(last, streams[last], heads[last])]
+            found.trims = all(
+                _bears(found, "some positions of the last layer", split, probe, plain, starts, keep)
+                for keep in ((probe.shape[1] - 1,), (1, probe.shape[1] - 2))
+            )
+    return found
+
+
+def _bears(
+    found: Levers,
+    lever: str,
+    split: Split,
+    probe: torch.Tensor,
+    plain: torch.Tensor,
+    starts: list[Start],
+    keep: tuple[int, ...] | None = None,
+) -> bool:
+    try:
+        _compare(split, probe, plain, starts, keep)
+    except NotApplicable as why:
+        found.refused[lever] = str(why)
+    except Exception as error:  # as above
+        found.refused[lever] = f"{type(error).__name__}: {error}"
+    else:
+        return True
+    return False
+
+
+def _compare(
+    split: Split, probe: torch.Tensor, plain: torch.Tensor, starts: list[Start], keep: tuple[int, ...] | None = None
+) -> None:
+    wanted = plain if keep is None else plain[:, list(keep)]
+    for start in starts:
+        logits = split.head(split.body(probe, Plan(), start, keep))
+        error = difference(wanted, logits) if logits.shape == wanted.shape else float("inf")
+        if not error <= IDENTITY:
+            where = f"layer {start.layer}" + (" after its heads" if start.heads is not None else "")
+            family = split.instrument.family
+            raise NotApplicable(f"a pass of {family} that begins at {where} gives logits that differ by {error:.2g}")
+
+
+def _walk(split: Split, probe: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """What each layer takes and what the last one gives; the head outputs of each."""
+    streams: list[torch.Tensor] = []
+    heads: list[torch.Tensor] = []
+
+    def keep(_: str, __: int, outputs: torch.Tensor) -> torch.Tensor:
+        heads.append(outputs.clone())
+        return outputs
+
+    given: torch.Tensor | None = None
+    for layer in range(len(split.layers)):
+        taken, given = split.step(probe, Plan(alter=keep, wanted=frozenset({("z", layer)})), layer, given)
+        streams.append(taken)
+    assert given is not None
+    return [*streams, given], heads
+
+
+def _look_inside(split: Split, probe: torch.Tensor) -> None:
+    """What layers and blocks hand over, and each block's output projection and the norm before it, by what they compute."""
+    instrument, outputs = split.instrument, dict[int, torch.Tensor]()
+    calls: list[list[tuple[Any, torch.Tensor | None, torch.Tensor | None, int]]] = [[] for _ in split.layers]
+
+    def note(number: int) -> Callable[..., None]:
+        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            taken = args[0] if args else kwargs.get("hidden_states")
+            given = output[0] if isinstance(output, tuple) and output else output
+            kept = [part.detach().clone() if isinstance(part, torch.Tensor) else None for part in (taken, given)]
+            calls[number].append((module, kept[0], kept[1], len(output) if isinstance(output, tuple) else 0))
+
+        return hook
+
+    def keep(_: str, layer: int, values: torch.Tensor) -> torch.Tensor:
+        outputs[layer] = values.clone()
+        return values
+
+    with ExitStack() as stack:
+        for number, layer in enumerate(split.layers):
+            for part in layer.modules():
+                stack.callback(part.register_forward_hook(note(number), with_kwargs=True).remove)
+        wanted = frozenset(("z", number) for number in range(len(split.layers)))
+        instrument.forward(probe, Plan(alter=keep, wanted=wanted))
+    for number, seen in enumerate(calls):
+        block, layer = instrument.modules[number], split.layers[number]
+        whole = next(call for call in seen if call[0] is layer)
+        mine = next((call for call in seen if call[0] is block), None)
+        split.shapes[number] = Shapes(whole[3], mine[3] if mine else 0)
+        if mine is not None and number in outputs:
+            split.inner[number] = _inner(seen, whole, mine, outputs[number].flatten(-2), instrument.kind == "interface")
+
+
+def _inner(
+    seen: list[tuple[Any, torch.Tensor | None, torch.Tensor | None, int]],
+    whole: tuple[Any, torch.Tensor | None, torch.Tensor | None, int],
+    mine: tuple[Any, torch.Tensor | None, torch.Tensor | None, int],
+    joined: torch.Tensor,
+    interface: bool,
+) -> Inner | None:
+    """None where what the block gives is not one module's function of its head outputs."""
+    inside = {id(part) for part in mine[0].modules()} - {id(mine[0])}
+    fits = [call[0] for call in seen if id(call[0]) in inside and _same(call[1], joined) and _same(call[2], mine[2])]
+    if not fits:
+        return None
+    if _same(mine[1], whole[1]):
+        return Inner(mine[0], fits[-1], None, interface)
+    norms = [call[0] for call in seen if call[0] is not whole[0] and _same(call[1], whole[1]) and _same(call[2], mine[1])]
+    return Inner(mine[0], fits[-1], norms[0] if norms else None, interface and bool(norms))
+
+
+def _same(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    return one is not None and other is not None and one.shape == other.shape and torch.equal(one, other)

@@ -1,0 +1,106 @@
+"""Measures of a sweep: what is read off the logits, and at which positions, so that nothing else is computed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DeclarationError
+
+if TYPE_CHECKING:
+    import torch
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+#: (logits [rows, k, vocab] at the k positions, ids [rows, seq], rows of the run) -> [rows] or [rows, m]
+Read = Callable[["torch.Tensor", "torch.Tensor", slice], "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number, or one row of numbers, for each sequence.
+
+    Args:
+        name: what errors and reports call it.
+        of: (logits float32 [rows, k, vocab], ids [rows, seq], rows) -> [rows] or [rows, m]; each row for itself.
+        positions: at which logits are read, in this order, negative ones from the end; None: all k = seq of them.
+    """
+
+    name: str
+    of: Read
+    positions: tuple[int, ...] | None = None
+
+    def places(self, length: int) -> tuple[int, ...] | None:
+        """The positions from the start of sequences of this length; DeclarationError for those beyond it."""
+        if self.positions is None:
+            return None
+        wrong = [at for at in self.positions if not -length <= at < length]
+        if wrong or not self.positions:
+            raise DeclarationError(
+                f"{self.name}: position {wrong[0] if wrong else '(none)'} is read; the sequences have positions 0 to {length - 1}"
+            )
+        return tuple(at % length for at in self.positions)
+
+
+def loss() -> Measure:
+    """Mean -log p of each token given those before it, nats, of each sequence."""
+
+    def of(logits: torch.Tensor, ids: torch.Tensor, _: slice) -> torch.Tensor:
+        return _nll(logits[:, :-1], ids[:, 1:]).mean(1)
+
+    return Measure("loss", of)
+
+
+def loss_at(tokens: Iterable[int]) -> Measure:
+    """Mean -log p of the tokens at these positions (1 or later; negative ones from the end), nats, of each sequence."""
+    wanted = tuple(operator.index(at) for at in tokens)
+    if not wanted or 0 in wanted:
+        raise DeclarationError(f"loss_at: name positions of tokens that have one before them; {list(wanted)} was given")
+
+    def of(logits: torch.Tensor, ids: torch.Tensor, _: slice) -> torch.Tensor:
+        return _nll(logits, ids[:, list(wanted)]).mean(1)
+
+    return Measure(f"loss at {','.join(map(str, wanted))}", of, tuple(at - 1 for at in wanted))
+
+
+def last_token_loss(targets: Any) -> Measure:
+    """-log p of each sequence's target as the token after its last; targets: integers [n]."""
+    wanted = torch.as_tensor(targets).long()
+
+    def of(logits: torch.Tensor, _: torch.Tensor, rows: slice) -> torch.Tensor:
+        return _nll(logits, _rows(wanted, rows, logits)[:, None])[:, 0]
+
+    return Measure("last token loss", of, (-1,))
+
+
+def logit_difference(targets: Any, distractors: Any) -> Measure:
+    """Logit of the target less that of the distractor after each sequence's last token; both integers [n]."""
+    right, wrong = torch.as_tensor(targets).long(), torch.as_tensor(distractors).long()
+
+    def of(logits: torch.Tensor, _: torch.Tensor, rows: slice) -> torch.Tensor:
+        last = logits[:, 0]
+        parts = [last.gather(1, _rows(these, rows, logits)[:, None])[:, 0] for these in (right, wrong)]
+        return parts[0] - parts[1]
+
+    return Measure("logit difference", of, (-1,))
+
+
+def of_logits(read: Read, positions: Iterable[int] | None = None, name: str = "logits") -> Measure:
+    """A function of one's own; see `Measure`."""
+    return Measure(name, read, None if positions is None else tuple(operator.index(at) for at in positions))
+
+
+def _nll(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """[rows, k]."""
+    flat = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), reduction="none")
+    return flat.reshape(targets.shape)
+
+
+def _rows(targets: torch.Tensor, rows: slice, logits: torch.Tensor) -> torch.Tensor:
+    if targets.dim() != 1 or len(targets) < rows.stop:
+        raise DeclarationError(f"targets {tuple(targets.shape)} were given: one integer for each sequence is needed")
+    return targets[rows].to(logits.device)

@@ -1,0 +1,185 @@
+"""A sweep in parts of passes: where each begins, what it carries, what is read off it, and the receipts of every variant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidMeasurement
+from ..interventions import proof
+from ..interventions.attention import Plan
+from ..interventions.identity import IDENTITY, difference
+from ..interventions.instrument import plain_forward
+from ..interventions.receipts import SAME, Receipt, check
+from ..interventions.removing import still
+from ..interventions.sites import Site
+from .block import Block, Seen
+from .levers import Levers
+from .pace import Pace
+from .plains import OWN, Plains
+from .reading import Measure
+from .split import Split, Start
+from .variants import Variant
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..subjects.lm import LM
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+#: Logits of one call of the head may take this many bytes.
+HEAD_BYTES = 112 * 2**20
+#: Beyond this many tokens a pass only takes more memory and is no faster.
+MOST_TOKENS = 4096
+#: What variants may change in the last layer while it runs at some positions only.
+TRIMMED = ("pre", "q", "k", "v", "pattern", "scores", "z")
+
+
+class Resumed:
+    """A sweep in parts of passes. `values`: by variant [n] or [n, m]; None where no logit moved and one should have."""
+
+    def __init__(
+        self, lm: LM, levers: Levers, split: Split, variants: Sequence[Variant], ids: torch.Tensor, measure: Measure
+    ) -> None:
+        self.lm, self.levers, self.split, self.variants = lm, levers, split, variants
+        self.ids, self.measure, self.places = ids, measure, measure.places(ids.shape[1])
+        self.values: list[torch.Tensor | None] = [None] * len(variants)
+        self.parts: list[list[torch.Tensor]] = [[] for _ in variants]
+        self.seen = [Seen() for _ in variants]
+        kinds = sorted({kind for variant in variants for kind, _ in variant.by_place})
+        for kind in kinds:
+            proof.check_kind(lm.instrument, kind)
+        self.plain = self._plain()
+        self._wire()
+
+    def sweep(self) -> int:
+        """Run all variants; how many of them a pass took in the end."""
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for number, variant in enumerate(self.variants):
+            inside = variant.inside and variant.start in self.levers.inside
+            groups.setdefault((variant.start, inside), []).append(number)
+        plains = Plains(self.lm, self.split, self.variants, self.ids, {start for start, inside in groups if inside})
+        n, t = self.ids.shape
+        rows = max(1, min(MOST_TOKENS // t, self.lm.batch_size or MOST_TOKENS))
+        pace = Pace(max(1, rows // n))
+        for layer, stream in plains.walk(max(start for start, _ in groups)):
+            for inside in (False, True):
+                left = list(groups.get((layer, inside), ()))
+                while left:
+                    size = pace.size(len(left)) if n <= rows else 1
+                    now, left = left[:size], left[size:]
+                    began = time.perf_counter()
+                    for begin in range(0, n, rows):
+                        self._pass(now, slice(begin, min(n, begin + rows)), plains, layer, stream, inside)
+                    pace.took(size, (time.perf_counter() - began) / (size * self._work(layer)))
+        for number in range(len(self.variants)):
+            self._finish(number)
+        return pace.chosen
+
+    def _pass(self, now: list[int], rows: slice, plains: Plains, layer: int, stream: torch.Tensor, inside: bool) -> None:
+        """Some variants on some rows, in one batch; what they measure is added to `parts`."""
+        block = Block(self.lm, [self.variants[at] for at in now], [self.seen[at] for at in now], self.ids, rows, plains)
+        many = len(now)
+        ids = self.ids[rows].repeat(many, 1)
+        start = Start(layer, block.entering(layer, stream[rows].repeat(many, *(1,) * (stream.dim() - 1))))
+        if inside:
+            outputs = plains.values[OWN, "z", layer][rows]
+            start.heads = block.alter("z", layer, outputs.repeat(many, 1, 1, 1))
+        plan = block.plan(layer, inside)
+        last = len(self.split.layers) - 1
+        trims = not any(at == last and kind not in TRIMMED for kind, at in plan.wanted)
+        hidden = self._body(ids, plan, start, trims)
+        self.lm.recorder.forward_passes += len(ids)
+        self._read(now, hidden, rows)
+
+    def _body(self, ids: torch.Tensor, plan: Plan, start: Start, trims: bool = True) -> torch.Tensor:
+        """What the head takes at the positions that the measure reads."""
+        if self.places is None or (trims and self.levers.trims):
+            return self.split.body(ids, plan, start, self.places)
+        return self.split.body(ids, plan, start)[:, list(self.places)]
+
+    def _read(self, now: list[int], hidden: torch.Tensor, rows: slice) -> None:
+        """Logits of a part at a time, so that they take the memory of a few rows whatever the batch."""
+        size = rows.stop - rows.start
+        for begin, end, logits in heads_of(self.split, hidden, self.lm.vocab):
+            at = begin
+            while at < end:
+                which, first = divmod(at, size)
+                upto = min(end, (which + 1) * size)
+                here = slice(rows.start + first, rows.start + first + upto - at)
+                part = logits[at - begin : upto - begin]
+                number = now[which]
+                if here.start == 0:
+                    self._moved(number, part[:1])
+                self.parts[number].append(self.measure.of(part, self.ids[here], here).cpu())
+                at = upto
+
+    def _moved(self, number: int, logits: torch.Tensor) -> None:
+        seen = self.seen[number]
+        seen.moved_logits = float((logits - self.first).abs().max())
+        seen.still = still(self.first, logits, self.lm.instrument.model.dtype)
+
+    def _plain(self) -> torch.Tensor:
+        """The measure without intervention; the first row is compared with the model run as a whole."""
+        n, t = self.ids.shape
+        step = max(1, MOST_TOKENS // t)
+        found = []
+        for begin in range(0, n, step):
+            rows = slice(begin, min(n, begin + step))
+            hidden = self._body(self.ids[rows], Plan(), Start())
+            for first, end, logits in heads_of(self.split, hidden, self.lm.vocab):
+                here = slice(begin + first, begin + end)
+                if here.start == 0:
+                    self.first = logits[:1].clone()
+                found.append(self.measure.of(logits, self.ids[here], here).cpu())
+        whole = plain_forward(self.lm.model, self.ids[:1]).logits.float()
+        whole = whole if self.places is None else whole[:, list(self.places)]
+        error, dtype = difference(whole, self.first), self.lm.dtype
+        if not error <= max(IDENTITY, 32 * torch.finfo(dtype).eps):
+            raise InvalidMeasurement(f"{self.lm.name}: in parts the model gives logits that differ by {error:.2g} of their size")
+        self.lm.recorder.forward_passes += n + 1
+        return torch.cat(found)
+
+    def _wire(self) -> None:
+        sites = [(kind, site) for v in self.variants for (kind, _), made in v.by_place.items() for _, site in made]
+        _, passes = proof.wired(self.lm.instrument, sites, self.lm.size, self.lm.some_token)
+        self.lm.recorder.forward_passes += passes
+
+    def _finish(self, number: int) -> None:
+        """Receipts of one variant, and its value unless nothing moved that should have."""
+        variant, seen = self.variants[number], self.seen[number]
+        neutral = all(seen.moved[at] <= SAME * seen.extent[at] for at in range(len(variant.changes)))
+        if seen.still and not neutral:
+            return
+        self.values[number] = torch.cat(self.parts[number])
+        wired = self.lm.instrument.sites_wired
+        for at, change in enumerate(variant.changes):
+            keys = [(change.at_kind or site.kind, site.layer, site.members(self.lm.size)) for site in change.sites]
+            receipt = Receipt(
+                str(change), seen.fired[at], all(wired[key] for key in keys), seen.moved[at], seen.moved_logits, neutral
+            )
+            expected = sum(_rows_meant(self.lm, site, self.ids) for site in change.sites)
+            check(receipt, expected, seen.still and not neutral, None)
+            self.lm.recorder.receipts.append(receipt)
+
+    def _work(self, layer: int) -> float:
+        """Operations of a pass that begins at a layer, in parts of the whole: so passes of different layers compare."""
+        weights: int = sum(weight.numel() for part in self.split.layers[layer:] for weight in part.parameters())
+        read = 1.0 if self.places is None else len(self.places) / self.ids.shape[1]
+        return weights + read * self.lm.vocab * self.lm.size.width
+
+
+def heads_of(split: Split, hidden: torch.Tensor, vocab: int) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """(first row, end, logits [rows, k, vocab]) of what the body gave, a part at a time."""
+    size = max(1, HEAD_BYTES // (4 * vocab * hidden.shape[1]))
+    for begin in range(0, len(hidden), size):
+        end = min(len(hidden), begin + size)
+        yield begin, end, split.head(hidden[begin:end])
+
+
+def _rows_meant(lm: LM, site: Site, ids: torch.Tensor) -> int:
+    return len(ids) if site.where is None else int(site.where.mask(ids, lm.known_tokens).any(-1).sum())
