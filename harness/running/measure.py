@@ -147,7 +147,7 @@ class Measurer:
         elif part.kind == "shows":
             functions = [s.function for s in item.claim.shows if s.name == part.name]
         overrides = relevant({**item.overrides, **part.choices}, functions, own)
-        arms = {name: recipe.digest() for name, recipe in _arms(item).items()}
+        arms = {name: self.runs.identity(recipe) for name, recipe in _arms(item).items()}
         overrides = {name: value for name, value in overrides.items() if name not in arms}
         functions += [value.function for value in overrides.values() if isinstance(value, Step)]
         return {

@@ -147,7 +147,15 @@ class Runs:
         return self.get(recipe, seed, weights=True).model
 
     def _path(self, recipe: Recipe, seed: int) -> Path:
-        return self.store.folder / "runs" / recipe.digest()[:32] / f"{seed}.safetensors"
+        return self.store.folder / "runs" / self.identity(recipe)[:41] / f"{seed}.safetensors"
+
+    @staticmethod
+    def identity(recipe: Recipe) -> str:
+        """What a run in the store is of: the recipe's values, and the code of the functions that it names."""
+        from ..training import functions_digest, resolved
+
+        found = resolved(recipe)
+        return f"{functions_digest(found)[:8]}-{found.digest()}"
 
     def _train(self, recipe: Recipe, seed: int, path: Path) -> None:
         from ..training import Saved, first_losses, parted, record, train
@@ -187,8 +195,7 @@ class Runs:
 
     def _replay(self, recipe: Recipe, seed: int, record: Mapping[str, Any]) -> None:
         """Raise InvalidMeasurement where the present code does not train the first steps as recorded."""
-        from ..training import first_losses, parted
-        from ..training.functions import functions_digest
+        from ..training import first_losses, functions_digest, parted
 
         key = key_of({"replay": recipe.digest(), "seed": seed, "losses": record["losses"], "code": functions_digest(recipe)})
         body = self.store.get(key)

@@ -9,6 +9,7 @@ from .data_natural import natural_text
 from .data_rules import rule_rows
 from .declared import NamedRecipe, declare_recipe, recipes, resolved
 from .functional_net import functional
+from .functions import functions_digest
 from .networks import Network, live_heads, network, random_stream
 from .optimisers import optimiser
 from .preparing import preparation
@@ -46,6 +47,7 @@ __all__ = [
     "evaluate",
     "first_losses",
     "functional",
+    "functions_digest",
     "label_pairs",
     "label_rows",
     "live_heads",

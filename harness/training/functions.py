@@ -15,7 +15,10 @@ from .tasks import task_source
 
 
 def functions_digest(recipe: Recipe) -> str:
-    """sha256 of the source of every function that a recipe names, and of the recipe that it begins from."""
+    """sha256 of the code (no comments) of every function that a recipe names, and of those of the recipe that it begins from.
+
+    What these functions call is not covered: raise the recipe's version where that changes.
+    """
     sources = [NETWORKS.source(recipe.model["class"]), OPTIMISERS.source(recipe.optimiser)]
     sources += [task_source(name) for name in sorted({recipe.data, *(s.data for s in recipe.plan if s.data)})]
     for registry, entries in ((CLAMPS, recipe.clamps), (PROBES, recipe.probes), (PREPARATIONS, recipe.prepare)):

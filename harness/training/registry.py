@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
@@ -47,7 +49,7 @@ class Registry(Generic[T]):
         return iter(self._things)
 
     def source(self, name: str) -> str:
-        """The source text of what was registered under a name."""
+        """What tells the code registered under a name from other code."""
         _ = self[name]
         return self._sources[name]
 
@@ -79,7 +81,8 @@ def check_call(what: str, function: Callable[..., Any], *arguments: Any, **optio
 
 
 def _source(thing: Any) -> str:
+    """What tells one thing from another: its syntax, without comments."""
     try:
-        return inspect.getsource(inspect.unwrap(thing))
-    except (OSError, TypeError):
+        return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(thing)))))
+    except (OSError, TypeError, SyntaxError):
         return repr(thing)

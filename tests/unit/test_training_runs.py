@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 import torch
 from claimbench.errors import InvalidMeasurement, LoadError, StoreError
+from claimbench.running.collecting import load_module
 from claimbench.running.runs import Runs, recorded_folder
 from claimbench.running.store import Store
 from claimbench.training import Recipe, Saved, Stage, functional, network, preparation, record, task, train
 from claimbench.training import resume as resuming
+from claimbench.training.functions import functions_digest
 from claimbench.training.loop import Loop
+from claimbench.training.registry import Registry
 
 
 @network("runs-square")
@@ -189,5 +192,29 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(resuming.Saved, "after_step", full)
-    with pytest.raises(StoreError, match="No space left on device.*free some space"):
+    with pytest.raises(StoreError, match=r"No space left on device.*free some space"):
         runs(tmp_path).get(RECIPE, 0)
+
+
+CODE = """
+class Edited:
+    def batch(rng, n, seed=0):
+        return {"x": rng.normal(size=(n, 3))}
+
+    def loss(model, batch):
+        return (model(batch["x"]) ** 2).mean()
+"""
+
+
+def test_a_task_whose_code_changes_is_another_and_a_comment_changes_nothing(tmp_path: Path) -> None:
+    def source(name: str, code: str) -> str:
+        (tmp_path / f"{name}.py").write_text(code)
+        registry: Registry[Any] = Registry("task")
+        registry.add("edited", load_module(tmp_path / f"{name}.py").Edited)
+        return registry.source("edited")
+
+    first = source("one", CODE)
+    assert source("two", CODE.replace("        return {", "        # a remark\n        return {")) == first
+    assert source("three", CODE.replace("** 2", "** 4")) != first
+    assert Runs.identity(RECIPE) != Runs.identity(RECIPE.with_(optimiser="adam"))
+    assert functions_digest(RECIPE) == functions_digest(RECIPE.with_(lr=0.5))
