@@ -1,0 +1,81 @@
+"""Attribution patching: what every variant would do to the measure if the model were linear, from one pass and its gradient.
+
+An estimate only: it is blind where attention saturates or effects cancel. Nothing rests on it but the order in which
+variants are confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..interventions.attention import Plan
+from ..interventions.changes import At
+from ..interventions.changing import write
+from .plains import Plains
+from .reading import Measure
+from .variants import Variant
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from ..subjects.lm import LM
+    from .split import Split
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+
+def attributable(variants: Sequence[Variant]) -> bool:
+    """Whether all variants change values that a gradient speaks of: no edges that are cut before the softmax."""
+    return all(kind != "scores" for variant in variants for kind, _ in variant.by_place)
+
+
+def estimates(lm: LM, split: Split, variants: Sequence[Variant], ids: torch.Tensor, measure: Measure) -> NDArray[np.float64]:
+    """Estimated effect of each variant on the first number of the measure, mean over sequences, [variants]."""
+    places = sorted({place for variant in variants for place in variant.by_place})
+    sums = np.zeros(len(variants))
+    plains = Plains(lm, split, variants, ids, heads=())
+    for _ in plains.walk(lm.layers):  # sources of values
+        plains.kept = frozenset(plains.values)
+    for rows in lm._slices(ids):
+        values, gradients = _gradients(lm, measure, ids, rows, places)
+        for number, variant in enumerate(variants):
+            for (kind, layer), made in variant.by_place.items():
+                now = values[kind, layer]
+                for change, site in made:
+                    at = At(ids[rows], rows, lm.known_tokens, given=plains.given(change, rows))
+                    now = write(change, site, now, at, lm.size)[0]
+                sums[number] += float((gradients[kind, layer] * (now - values[kind, layer])).sum())
+    return sums / len(ids)
+
+
+def _gradients(
+    lm: LM, measure: Measure, ids: torch.Tensor, rows: slice, places: list[tuple[str, int]]
+) -> tuple[dict[tuple[str, int], torch.Tensor], dict[tuple[str, int], torch.Tensor]]:
+    """Values at some places, and the gradient there of the measure's sum over rows."""
+    met: dict[tuple[str, int], torch.Tensor] = {}
+
+    def note(kind: str, layer: int, values: torch.Tensor) -> torch.Tensor:
+        if not values.requires_grad:
+            values = values.detach().requires_grad_()
+        met[kind, layer] = values
+        return values * 1  # what follows takes a tensor of its own, so nothing in place reaches this one
+
+    plan = Plan(alter=note, wanted=frozenset(places), rows=len(ids[rows]))
+    lm.recorder.forward_passes += 2 * plan.rows
+    with lm.instrument.attached(plan), torch.enable_grad():
+        logits = lm.model(input_ids=ids[rows], use_cache=False).logits.float()
+        at = measure.places(ids.shape[1])
+        read = measure.of(logits if at is None else logits[:, list(at)], ids[rows], rows)
+        total = (read if read.dim() == 1 else read[:, 0]).sum()
+        found = torch.autograd.grad(total, [met[place] for place in places], allow_unused=True)
+    values = {place: met[place].detach() for place in places}
+    return values, {
+        place: torch.zeros_like(values[place]) if gradient is None else gradient
+        for place, gradient in zip(places, found, strict=True)
+    }
