@@ -225,6 +225,46 @@ def _specifications(entry: Mapping[str, Any]) -> str:
     return said + (f"; {entry['left_out']} further combinations were left out" if entry["left_out"] else "")
 
 
+RATES = {
+    "null": "where it is absent",
+    "edge": "moved to the edge",
+    "power": "where it is planted",
+}
+"""What a support rate of a calibration is the rate of."""
+
+
+def percent(share: float) -> str:
+    """`2.5 %`, `100 %`."""
+    return f"{100 * share:.3g} %"
+
+
+def rate(row: Mapping[str, Any]) -> str:
+    """`0 % [0 %, 9.7 %] of 36 verdicts`, or why there is none; a row of a calibration."""
+    if row["share"] is None:
+        return str(row["note"])
+    if row["tier"] == "exact":
+        return percent(row["share"])
+    said = f"{percent(row['share'])} [{percent(row['low'])}, {percent(row['high'])}]"
+    return f"{said} of {count(row['independent'], 'independent verdict')}"
+
+
+def met(row: Mapping[str, Any]) -> str:
+    """Whether a direct rate meets its bound; what is not direct never does."""
+    if row["tier"] not in ("direct", "exact"):
+        return "not counted"
+    return "met" if row["meets"] else "NOT met"
+
+
+def calibration(entry: Mapping[str, Any]) -> str:
+    """A claim's calibration in one sentence: what it could be measured on, and what is stale."""
+    counted = [row for row in entry["rows"] if row["tier"] in ("direct", "exact")]
+    kinds = [RATES[what] for what in RATES if any(row["what"] == what for row in counted)]
+    said = f"{sum(bool(row['meets']) for row in counted)} of {len(counted)} direct rates meet their bound"
+    if missing := [RATES[what] for what in RATES if RATES[what] not in kinds]:
+        said += f"; none {', '.join(missing)}"
+    return said + (f" (STALE: {', '.join(entry['stale'])} changed since {entry['date']})" if entry["stale"] else "")
+
+
 def label(result: Mapping[str, Any]) -> str:
     """The verdict's word as printed on its chip: capitals, except where the word must be another."""
     said, verdict = reading(result), str(result["verdict"]).replace("_", " ")

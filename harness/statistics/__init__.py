@@ -1,12 +1,12 @@
 """Judgement: from replicates to a verdict with an interval, a reason and what would have been needed."""
 
-from .calibration import SupportRate, at_the_edge, direct, resampled
+from .calibration import SupportRate, at_the_edge, coins_at_the_edge, direct, resampled, spread
 from .clusters import by_cluster
 from .correlation import judge_correlation
 from .designs import Design, Prompts, Seeds, next_look
 from .judge import judge
 from .multiplicity import Adjusted, adjust
-from .power import Plan, plan
+from .power import Plan, default_distance, plan
 from .summary import EffectSummary, Judgement
 from .times import RestrictedMean, log_rank, restricted_mean
 from .variants import agrees
@@ -25,6 +25,8 @@ __all__ = [
     "agrees",
     "at_the_edge",
     "by_cluster",
+    "coins_at_the_edge",
+    "default_distance",
     "direct",
     "judge",
     "judge_correlation",
@@ -33,4 +35,5 @@ __all__ = [
     "plan",
     "resampled",
     "restricted_mean",
+    "spread",
 ]

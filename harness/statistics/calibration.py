@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,14 +41,15 @@ class SupportRate:
     """The share of verdicts that are SUPPORTED, with its 95 % interval.
 
     `independent` is the number of independent verdicts it rests on. Only a `direct` rate (36 or more whole verdicts,
-    each from replicates of its own) can meet a bound; a `resampled` one never does.
+    each from replicates of its own) or an `exact` one (enumerated, no verdict needed) can meet a bound; a `resampled`
+    one, or one `borrowed` from a claim of the same protocol, never does.
     """
 
     share: float
     low: float
     high: float
     independent: int
-    tier: Literal["direct", "resampled", "too few"]
+    tier: Literal["direct", "exact", "resampled", "borrowed", "too few"]
 
     @property
     def powerful(self) -> bool:
@@ -56,8 +58,8 @@ class SupportRate:
 
     @property
     def honest(self) -> bool:
-        """On a negative control or at the edge: directly measured, and surely below one in ten."""
-        return self.tier == "direct" and self.high < MOST_FALSE
+        """On a negative control or at the edge: directly measured or exact, and surely below one in ten."""
+        return self.tier in ("direct", "exact") and self.high < MOST_FALSE
 
 
 def direct(verdicts: Sequence[Verdict]) -> SupportRate:
@@ -97,23 +99,65 @@ def resampled(
     return SupportRate(found, min(low, exact[0]), max(high, exact[1]), independent, "resampled")
 
 
-def at_the_edge(pool: Replicates, regions: Mapping[str, Region], design: Design) -> list[dict[str, Value]]:
-    """The pool with each effect moved so that its typical value lies on the edge of its region, where support is false.
+def at_the_edge(
+    replicates: Replicates,
+    regions: Mapping[str, Region],
+    design: Design,
+    *,
+    only: str | None = None,
+    typical_of: Replicates | None = None,
+) -> list[dict[str, Value]]:
+    """The replicates with effects moved so that their typical value lies on the edge of its region, where support is false.
 
-    Of two edges on the nearer one, on the region's scale. Events cannot be moved: a claim that judges a rate raises
-    `UsageError`.
+    Of two edges on the nearer one, on the region's scale. Events cannot be moved: for a rate `UsageError` is raised (see
+    `coins_at_the_edge`).
+
+    Args:
+        only: the effect to move. Of a conjunction one effect on its edge, the others where they are, is the hardest case.
+        typical_of: replicates that say what is typical, by default the same ones. Others make the move independent of
+            the replicates that are moved.
     """
-    moved: list[dict[str, Value]] = [{} for _ in pool]
+    reference = replicates if typical_of is None else typical_of
+    moved = [dict(one) for one in replicates]
     for name, region in regions.items():
+        if only not in (None, name):
+            continue
         if region.of == "rate":
             raise UsageError(f"effect {name!r} is an event, which cannot be moved to the edge; calibrate it by a control")
-        lows = np.array([region.forward(one[name].low) for one in pool])
-        highs = np.array([region.forward(one[name].high) for one in pool])
-        shifts = [_shift(name, lows, highs, region.forward(edge), region, design) for edge in region.edges]
-        by = min(shifts, key=abs)
-        for one, low, high in zip(moved, lows, highs, strict=True):
+        lows, highs = _on_scale(reference, name, region)
+        by = min((_shift(name, lows, highs, region.forward(edge), region, design) for edge in region.edges), key=abs)
+        for one, low, high in zip(moved, *_on_scale(replicates, name, region), strict=True):
             one[name] = Value(region.backward(float(low) + by), region.backward(float(high) + by))
     return moved
+
+
+def coins_at_the_edge(region: Region, design: Seeds) -> SupportRate:
+    """How often a rate on the edge of its region is SUPPORTED: exact, over all outcomes of all looks; the worse edge."""
+    return max((_coins(edge, region, design) for edge in region.edges), key=lambda rate: rate.share)
+
+
+def _coins(edge: float, region: Region, design: Seeds) -> SupportRate:
+    steps = np.diff([0, *design.looks])
+    share = 0.0
+    for counts in itertools.product(*(range(step + 1) for step in steps)):
+        events = [e for step, count in zip(steps, counts, strict=True) for e in [1.0] * count + [0.0] * (int(step) - count)]
+        if judge([{"event": Value(e, e)} for e in events], {"event": region}, design).verdict is Verdict.SUPPORTED:
+            ways = math.prod(math.comb(int(step), count) for step, count in zip(steps, counts, strict=True))
+            share += ways * edge ** sum(counts) * (1 - edge) ** (design.most - sum(counts))
+    return SupportRate(share, share, share, 0, "exact")
+
+
+def spread(replicates: Replicates, name: str, region: Region) -> float:
+    """Largest minus smallest finite effect on the region's scale; 0 where all are equal or none is finite."""
+    values = np.concatenate(_on_scale(replicates, name, region))
+    finite = values[np.isfinite(values)]
+    return float(np.ptp(finite)) if len(finite) else 0.0
+
+
+def _on_scale(replicates: Replicates, name: str, region: Region) -> tuple[Array, Array]:
+    return np.array([region.forward(one[name].low) for one in replicates]), np.array(
+        [region.forward(one[name].high) for one in replicates]
+    )
 
 
 def _shift(name: str, lows: Array, highs: Array, edge: float, region: Region, design: Design) -> float:

@@ -50,16 +50,50 @@ class Plan:
     draws: int
 
 
-def plan(pilot: Sequence[Value], region: Region, distance: float, design: Design, *, rng: Generator, draws: int = 400) -> Plan:
+def default_distance(pilot: Sequence[Value], region: Region) -> float:
+    """The distance d* to plan for where none is stated, on the region's scale.
+
+    Half the width of a region with two edges (its middle); as far inside one edge as that lies from zero; for an edge at
+    zero two standard deviations of the pilot, where seeds decide at once nearly always; four fifths of what is left to
+    the end for a rate. Raises `UsageError` where a pilot without spread gives none.
+    """
+    if region.of == "rate":
+        edge = region.edges[0]
+        return 0.8 * (1 - edge if math.isfinite(region.low) else edge)
+    edges = [region.forward(edge) for edge in region.edges]
+    if len(edges) == 2:
+        return (edges[1] - edges[0]) / 2
+    if edges[0] != 0:
+        return abs(edges[0])
+    values = np.array([region.forward(value.low / 2 + value.high / 2) for value in pilot])
+    finite = values[np.isfinite(values)]
+    found = 2 * float(finite.std(ddof=1)) if len(finite) > 1 else 0.0
+    if found <= 0:
+        raise UsageError(f"a pilot of {len(pilot)} has no spread, and {region} gives no distance: say one with --at")
+    return found
+
+
+def plan(
+    pilot: Sequence[Value],
+    region: Region,
+    distance: float,
+    design: Design,
+    *,
+    rng: Generator,
+    draws: int = 400,
+    name: str | None = None,
+) -> Plan:
     """Simulate whole runs of `design` for one effect that lies `distance` inside the edge of `region` (on its scale).
 
     Where the region has two edges, the distance is from the one nearer to the pilot's typical effect. Of prompts, more
-    replicates than the design allows are explored, four times as many. For a rate the pilot is not used. Raises
-    `UsageError` for too few pilot replicates, or a distance that leaves the region.
+    replicates than the design allows are explored, four times as many. For a rate the pilot is not used. `name` is the
+    effect's, where a design bounds several; by default the first. Raises `UsageError` for too few pilot replicates, or a
+    distance that leaves the region.
     """
     truth, spread = _scenario(pilot, region, distance, design)
     explored = design if isinstance(design, Seeds) else dataclasses.replace(design, most=4 * design.most)
-    name = next(iter(design.bounds), "effect") if isinstance(design, Prompts) else "effect"
+    if name is None:
+        name = next(iter(design.bounds), "effect") if isinstance(design, Prompts) else "effect"
     found = []
     for _ in range(draws):
         values = truth + spread[rng.integers(0, len(spread), explored.most)]

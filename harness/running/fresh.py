@@ -1,0 +1,109 @@
+"""Fresh replicates: seeds and random streams that no verdict ever reads, for calibration and for pilots.
+
+A verdict reads replicates 0, 1, 2, ... up to its largest look. Pilots and calibration read ranges of their own, far
+beyond, so what they have seen can never count towards a verdict: they are burned by where they lie, whatever is
+remembered of them. A constructed family makes a network of any seed, a simulation runs at any, a given model takes any
+batch of prompts; a recorded family trains the seeds it has no weights for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .item import Item, Subject
+from .judging import Standing, stand
+from .measure import Measurer, Replicate
+from .session import Session
+from .subjects import Subjects
+
+if TYPE_CHECKING:
+    from ..subjects import LM
+    from ..subjects.family import Family
+    from .options import Options
+
+#: The first index of pilot replicates, and of calibration. A verdict's own indices end far below.
+PILOTS, CALIBRATION = 1_000_000, 2_000_000
+#: How many other seeds a fresh one can be compared with.
+SIBLINGS = 10
+
+
+def renewable(subject: Subject) -> bool:
+    """Whether fresh replicates of a subject are as independent as its own and cost no training."""
+    if subject.kind == "family":
+        from ..subjects.family import family
+
+        return family(subject.name).recipe is None
+    return subject.kind in ("simulation", "model")
+
+
+class FreshSubjects(Subjects):
+    """Subjects at any seed."""
+
+    def _family(self, subject: Subject) -> Family:
+        from ..subjects.family import family
+
+        found = self._families.get(subject.name)
+        if found is None:
+            found = dataclasses.replace(family(subject.name), seeds=2**31, _kept=OrderedDict())
+            self._families[subject.name] = found
+        return found
+
+    @property
+    def _families(self) -> dict[str, Family]:
+        known: dict[str, Family] = self.__dict__.setdefault("_opened", {})
+        return known
+
+    def get(self, subject: Subject, index: int) -> LM | None:
+        """As of any session, without a last seed."""
+        if subject.kind == "family":
+            return self._family(subject).subject(index, self.device, self.dtype)
+        return super().get(subject, index)
+
+    def digest(self, subject: Subject, index: int) -> str:
+        """As of any session, without a last seed."""
+        return self._family(subject).digest(index) if subject.kind == "family" else super().digest(subject, index)
+
+    def siblings(self, subject: Subject, index: int) -> Iterator[LM] | None:
+        """The next seeds; None for a given model."""
+        if subject.kind != "family":
+            return None
+        return (self._family(subject).subject(index + step, self.device, self.dtype) for step in range(1, SIBLINGS + 1))
+
+    def seeds(self, subject: Subject) -> int | None:
+        """None: there is no last one."""
+        return None
+
+
+def fresh_session(options: Options) -> Session:
+    """A session whose subjects have no last seed."""
+    session = Session(options)
+    session.subjects = FreshSubjects(options.device, options.dtype)
+    session.measurer = Measurer(session.store, session.subjects, options.seed)
+    return session
+
+
+def replicates_from(session: Session, item: Item, start: int, n: int) -> list[Replicate]:
+    """`n` replicates from index `start` on, counted from 0 as a verdict counts."""
+    found = (session.measurer.replicate(item, start + i) for i in range(n))
+    return [Replicate(i, one.parts) for i, one in enumerate(found) if one is not None]
+
+
+def whole_verdict(session: Session, item: Item, start: int, whole_block: bool) -> tuple[Standing, list[Replicate]]:
+    """One verdict on replicates from index `start` on, looked at by the item's own schedule, and the replicates.
+
+    Args:
+        whole_block: go on after the decision up to the largest look; that changes no verdict.
+    """
+    design = session.design(item)
+    seeds = design.most if item.subject.seeded else None
+    replicates: list[Replicate] = []
+    standing = stand(item, replicates, design, seeds)
+    while standing.wants > len(replicates):
+        replicates = replicates_from(session, item, start, standing.wants)
+        standing = stand(item, replicates, design, seeds)
+    if whole_block:
+        replicates = replicates_from(session, item, start, design.most)
+    return standing, replicates
