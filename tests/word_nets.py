@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from claimbench.running.collecting import load_all_organisms
 from claimbench.subjects.family import family
 from claimbench.subjects.lm import LM
+from claimbench.subjects.tokens import sample_text
 
-_ENDS = ("ado", "emi", "ilu", "ona", "upe", "ary", "ite", "oke", "ura")
-NAMES = [f"{first}{end}" for first in "bcdfghjklmnprs" for end in _ENDS]
+#: Words as a model's tokenizer has them: the most frequent of the shipped text.
+NAMES = [word for word, _ in Counter(sample_text().split()).most_common(126)]
 
 
 def word_tokenizer() -> Any:
@@ -18,7 +20,7 @@ def word_tokenizer() -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: number for number, word in enumerate([*NAMES[:126], "<s>", "<sep>"])}
+    vocabulary = {word: number for number, word in enumerate([*NAMES, "<s>", "<sep>"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<sep>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", unk_token="<sep>", eos_token="<sep>")
@@ -31,7 +33,7 @@ def word_net(seed: int = 0) -> LM:
     return LM(net.model, tokens=net.tokens, tokenizer=word_tokenizer(), name="words", facts=net.facts)
 
 
-def lines(n: int = 24, seed: int = 0, pairs: tuple[int, int] = (2, 6)) -> list[dict[str, str]]:
+def lines(n: int = 24, seed: int = 0, pairs: tuple[int, int] = (2, 6), bos: bool = True) -> list[dict[str, str]]:
     """Items "a1 b1 a2 b2 ... ai" of various lengths, whose target is bi and whose distractor another b."""
     import numpy as np
 
@@ -39,8 +41,8 @@ def lines(n: int = 24, seed: int = 0, pairs: tuple[int, int] = (2, 6)) -> list[d
     found = []
     for _ in range(n):
         k = int(rng.integers(pairs[0], pairs[1] + 1))
-        words = rng.choice(NAMES[:126], 2 * k, replace=False).tolist()
+        words = rng.choice(NAMES, 2 * k, replace=False).tolist()
         right, wrong = rng.choice(k, 2, replace=False)
-        prompt = " ".join(["<s>", *words, words[2 * right]])
+        prompt = " ".join([*["<s>"] * bos, *words, words[2 * right]])
         found.append({"prompt": prompt, "target": words[2 * right + 1], "distractor": words[2 * wrong + 1]})
     return found

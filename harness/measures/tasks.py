@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Task:
-    """Items of a file; `digest` covers what they say and nothing else."""
+    """Items of a file, called as it was given; `digest` covers what they say and nothing else."""
 
     name: str
     lines: tuple[Line, ...]
@@ -86,7 +86,7 @@ def read_task(path: str | Path) -> Task:
     lines = [_line(raw, f"{file}:{number}") for number, raw in enumerate(text.removesuffix("\n").split("\n"), 1)]
     _check_distinct(lines)
     said = json.dumps([[line.prompt, line.target, line.distractor] for line in lines])
-    return Task(file.name, tuple(lines), hashlib.sha256(said.encode()).hexdigest())
+    return Task(str(path), tuple(lines), hashlib.sha256(said.encode()).hexdigest())
 
 
 def _line(raw: str, where: str) -> Line:

@@ -32,6 +32,7 @@ class Injector:
         siblings: other seeds of the family, or None on a given model.
         observe: receives what the reader should see.
         arms: finished runs by name.
+        task: gives the user's task; see `Subjects.task`.
         shared: values of steps already computed in this replicate, reused where nothing they depend on differs.
         of_subject: the same for steps with scope "subject", on a given model; None on a family, whose seeds are subjects.
     """
@@ -47,6 +48,7 @@ class Injector:
         siblings: Siblings | None = None,
         observe: Any = None,
         arms: Mapping[str, Any] | None = None,
+        task: Callable[[], Any] = lambda: None,
         shared: dict[Any, Any] | None = None,
         of_subject: dict[Any, Any] | None = None,
     ) -> None:
@@ -58,6 +60,7 @@ class Injector:
         self.siblings = siblings
         self.observe = observe
         self.arms = arms or {}
+        self.task = task
         self.shared = {} if shared is None else shared
         self.of_subject = of_subject
         self.drawn: list[str] = []
@@ -82,6 +85,8 @@ class Injector:
             return self.siblings
         if name == "observe":
             return self.observe
+        if name == "task":
+            return self.task()
         if name in self.overrides and name != original:
             value = self.overrides[name]
             return self.step(value, original=name) if isinstance(value, Step) else value

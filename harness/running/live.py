@@ -54,6 +54,7 @@ def run(
     profile: str = "standard",
     seed: int = 0,
     store: str | os.PathLike[str] | None = None,
+    task: str | os.PathLike[str] | None = None,
 ) -> list[Result]:
     """Run claims on a live causal language model; step controls that fit it run beside each claim.
 
@@ -62,16 +63,28 @@ def run(
         tokenizer: its tokenizer, for claims that draw tokens of its vocabulary.
         claims: finding ids or claims; all shipped claims with a model form by default.
         store: where measurements are kept; a folder of the working directory by default.
+        task: a file of JSON lines (`prompt`, `target`, `distractor`) for the claims that ask one.
 
     Raises:
-        UsageError: an unknown finding, profile or seed.
+        UsageError: an unknown finding, profile or seed, or a task with a line that is wrong or unfit for the tokenizer.
     """
     from ..subjects.loading import live_model
 
     root = Path.cwd()
     load_all_organisms([], root)
     lm = live_model(model, tokenizer, name)
-    options = checked(profile=profile, seed=seed, store=store, device=str(lm.device), dtype=str(lm.dtype).rpartition(".")[2])
+    options = checked(
+        profile=profile,
+        seed=seed,
+        store=store,
+        device=str(lm.device),
+        dtype=str(lm.dtype).rpartition(".")[2],
+        task=task,
+    )
+    if options.task is not None and tokenizer is not None:
+        from ..measures.tasks import check_tokens
+
+        check_tokens(options.task, tokenizer)
     session = Session(options, live={name: lm})
     results: list[dict[str, Any]] = []
     chosen = _chosen(claims, root)

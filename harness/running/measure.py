@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 #: A rerun of a replicate may differ by this much, relative to its size, before it is called not pure.
 PURITY = 1e-5
+#: Processes that share this variable are one run.
+RUN = "CLAIMBENCH_RUN"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,17 @@ def _stops(name: str, body: Mapping[str, Any]) -> bool:
     return problem["verdict"] != "NOT_APPLICABLE" or not name.startswith("variant:")
 
 
+def _failed(body: Mapping[str, Any]) -> bool:
+    problem = body.get("problem")
+    return problem is not None and problem["verdict"] in ("ERROR", "INVALID")
+
+
+def _about(item: Item, part: Part, index: int) -> dict[str, Any]:
+    """What a person who looks through the store wants to know of an entry, whose key is a hash."""
+    what = f"{part.kind} {part.name}".strip()
+    return {"finding": item.claim.finding, "item": item.id, "part": what, "index": index}
+
+
 @dataclass
 class Replicate:
     """What the store holds of one replicate; a part that was not reached is missing."""
@@ -99,6 +114,7 @@ class Measurer:
         self.subjects = subjects
         self.root = root
         self.runs = Runs(store, root)
+        self.run = os.environ.get(RUN) or uuid.uuid4().hex
         self._code: dict[tuple[int, ...], str] = {}
         self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
 
@@ -116,15 +132,17 @@ class Measurer:
             if ended and part.kind != "shows":
                 continue
             key = key_of(self._key(item, part, index))
-            body = self.store.get(key)
+            body = self._kept(key)
             if body is None:
                 if not measure:
                     return None
                 with self.store.lock(key):
-                    body = self.store.get(key)  # whoever held the lock has measured it
+                    body = self._kept(key)  # whoever held the lock has measured it
                     if body is None:
                         body = self._measure(item, part, index, shared)
-                        self.store.put(key, body)
+                        if _failed(body):
+                            body["run"] = self.run
+                        self.store.put(key, body, about=_about(item, part, index))
             found[f"{part.kind}:{part.name}"] = body
             if _stops(f"{part.kind}:{part.name}", body):
                 ended = True
@@ -139,6 +157,11 @@ class Measurer:
             with suppress(DeclarationError, InvalidMeasurement, NotApplicable):
                 self.runs.get_all(recipe, indices)
 
+    def _kept(self, key: str) -> dict[str, Any] | None:
+        """The entry of a key; what went wrong in an earlier run is no measurement and is tried once more in this one."""
+        body = self.store.get(key)
+        return None if body is not None and _failed(body) and body.get("run") != self.run else body
+
     def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
         functions, own = [item.claim.function], ""
         if part.kind == "requires":
@@ -152,13 +175,14 @@ class Measurer:
         functions += [value.function for value in overrides.values() if isinstance(value, Step)]
         return {
             "subject": self.subjects.digest(item.subject, index),
-            "parameters": self.subjects.parameters(),
+            "parameters": self.subjects.parameters(item.subject),
             "claim": item.claim.finding,
             "regions": sorted(item.claim.holds),
             "code": self._digest(functions),
             "overrides": {name: _plain(value) for name, value in sorted(overrides.items())},
             "siblings": self._siblings(item.subject, functions),
             **({"arms": arms} if arms else {}),
+            **self._task(item, functions),
             "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
             "seed": self.root,
             "index": index,
@@ -170,6 +194,16 @@ class Measurer:
         if seeds is None or not any("siblings" in parameters(f) for function in functions for f in reach(function)):
             return None
         return [self.subjects.digest(subject, seed) for seed in range(seeds)]
+
+    def _task(self, item: Item, functions: list[Any]) -> dict[str, str | None]:
+        """Digest of the user's task where a function asks for it."""
+        if not any("task" in parameters(f) for function in functions for f in reach(function)):
+            return {}
+        try:
+            task = self.subjects.task(item)
+        except NotApplicable:
+            task = None
+        return {"task": None if task is None else task.digest}
 
     def _shared_of(self, item: Item) -> dict[Any, Any] | None:
         """Values of steps with scope "subject", of the given model at hand; on a family every seed is a subject."""
@@ -210,6 +244,7 @@ class Measurer:
                 siblings=self.subjects.siblings(item.subject, index),
                 observe=observe,
                 arms=arms,
+                task=lambda: self.subjects.task(item),
                 shared={} if part.kind == "rerun" else shared,
                 of_subject={} if part.kind == "rerun" and not item.subject.seeded else self._shared_of(item),
             )

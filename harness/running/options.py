@@ -8,11 +8,16 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .budget import Budget, parse_budget
 from .profile import Profile, profile_named
 from .streams import check_seed
 from .subjects import check_device
+
+if TYPE_CHECKING:
+    from ..measures.tasks import Task
 
 FAIL_ON = ("unexpected", "refuted", "inconclusive", "invalid", "error", "never")
 DEFAULT_FAIL_ON = "unexpected,refuted,invalid,error"
@@ -33,6 +38,8 @@ class Options:
     dtype: str = "float32"
     with_controls: bool = False
     fail_on: frozenset[str] = frozenset(DEFAULT_FAIL_ON.split(","))
+    budget: Budget | None = None
+    task: Task | None = None
 
 
 def checked(
@@ -47,6 +54,8 @@ def checked(
     dtype: str = "float32",
     with_controls: bool = False,
     fail_on: str = DEFAULT_FAIL_ON,
+    budget: str | None = None,
+    task: str | os.PathLike[str] | None = None,
 ) -> Options:
     """Options from what a user wrote; UsageError with one line that names the fix."""
     try:
@@ -67,17 +76,46 @@ def checked(
         dtype=dtype,
         with_controls=with_controls,
         fail_on=_fail_on(fail_on),
+        budget=parse_budget(budget) if budget else None,
+        task=_task(task),
     )
 
 
 def check_models(options: Options) -> None:
-    """Raise UsageError or LoadError for a model that cannot be loaded, before anything is spent; loads nothing."""
+    """Raise UsageError or LoadError for a model that cannot be loaded, before anything is spent; loads no weights.
+
+    Lines of a task must suit the tokenizers of all models.
+    """
     given = [*options.models, *([options.base_model] if options.base_model else [])]
     if given:
         from ..subjects.files import check_path
 
         for path in given:
             check_path(path)
+    _check_task(options)
+
+
+def _check_task(options: Options) -> None:
+    """Raise UsageError for a task that no model was given for, or a line that does not suit a model's tokenizer."""
+    if options.task is None:
+        return
+    if not options.models:
+        raise UsageError(f"--task {options.task.name} is asked of a given model: add --model PATH")
+    from ..measures.tasks import check_tokens
+    from ..subjects.loading import tokenizer_of
+
+    for model in options.models:
+        tokenizer = tokenizer_of(model)
+        if tokenizer is not None:
+            check_tokens(options.task, tokenizer)
+
+
+def _task(task: str | os.PathLike[str] | None) -> Task | None:
+    if task is None:
+        return None
+    from ..measures.tasks import read_task
+
+    return read_task(Path(task))
 
 
 def _fail_on(text: str) -> frozenset[str]:

@@ -17,7 +17,9 @@ OPTIONS = (
     ("--seed", "seed", "N", "root of all random streams; draws which seed is retrained (default: 0)"),
     ("--device", "device", "NAME", "cpu, cuda, cuda:N or mps (default: cpu)"),
     ("--dtype", "dtype", "NAME", "float32, bfloat16, float16, float64 or auto (default: float32)"),
+    ("--task", "task", "FILE", "JSON lines (prompt, target, distractor) for the claims that ask a task of a given model"),
     ("--fail-on", "fail_on", "LIST", f"verdicts that fail the run (default: {DEFAULT_FAIL_ON})"),
+    ("--budget", "budget", "LIMITS", "refuse, before anything is measured, what would take more: 30m, 16GB or 2h,8GB"),
 )
 #: Marks that items carry, for `-m`: what they run on, and which of them are controls.
 MARKS = {
@@ -73,7 +75,7 @@ def options_of(config: pytest.Config) -> Options:
         if given not in (None, []):
             return given
         found = config.getini(f"claimbench_{name}")
-        if found and name in ("report", "store") and config.inipath is not None:
+        if found and name in ("report", "store", "task") and config.inipath is not None:
             return config.inipath.parent / found  # a path in a file is relative to that file
         return found
 

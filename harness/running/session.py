@@ -38,7 +38,7 @@ class Session:
     def __init__(self, options: Options, live: Mapping[str, LM] | None = None) -> None:
         self.options = options
         self.store = Store(options.store)
-        self.subjects = Subjects(options.device, options.dtype, live)
+        self.subjects = Subjects(options.device, options.dtype, live, options.task)
         self.measurer = Measurer(self.store, self.subjects, options.seed)
         self.measurer.runs.retrain = options.profile.retrain
         self.recorded = Recorded(self.store, options)
@@ -122,6 +122,8 @@ class Session:
         words = ["pytest", item.id, "--profile", options.profile.name, "--seed", str(options.seed)]
         if not item.subject.seeded and not (item.control and item.control.on):
             words += ["--model", item.subject.path or item.subject.name]
+            if options.task is not None:
+                words += ["--task", options.task.name]
         if item.control is not None:
             words.append("--with-controls")
         if options.dtype != "float32":

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
-from .item import Subject
+from ..errors import NotApplicable, UsageError
+from .item import Item, Subject
 
 if TYPE_CHECKING:
+    from ..measures.tasks import Task
     from ..subjects import LM
 
 
@@ -25,11 +26,19 @@ class Subjects:
     Args:
         device, dtype: as torch names them; "auto" for the dtype leaves a model's own.
         live: models that the caller already holds, by subject name.
+        task: what the user asks of given models.
     """
 
-    def __init__(self, device: str = "cpu", dtype: str = "float32", live: Mapping[str, LM] | None = None) -> None:
+    def __init__(
+        self,
+        device: str = "cpu",
+        dtype: str = "float32",
+        live: Mapping[str, LM] | None = None,
+        task: Task | None = None,
+    ) -> None:
         self.device = device
         self.dtype = dtype
+        self._task = task
         self._models: dict[Subject, LM] = {Subject(name, "model"): lm for name, lm in (live or {}).items()}
         self._digests: dict[tuple[Subject, int], str] = {}  # by subject and never by name: two models may share one
 
@@ -40,7 +49,7 @@ class Subjects:
         if subject.kind == "family":
             from ..subjects.family import family
 
-            return family(subject.name).subject(index)
+            return family(subject.name).subject(index, self.device, self.dtype)
         if subject not in self._models:
             from ..subjects.loading import load_model
 
@@ -63,6 +72,18 @@ class Subjects:
                 self._digests[key] = lm.digest if lm is not None else subject.name  # arms or code say what it is
         return self._digests[key]
 
+    def task(self, item: Item) -> Task | None:
+        """The user's task on a model that the user gave; None on the suite's own subjects, which need not know words.
+
+        Raises:
+            NotApplicable: a given model, and no task.
+        """
+        if item.subject.seeded or (item.control is not None and item.control.on is not None):
+            return None
+        if self._task is None:
+            raise NotApplicable("it is asked of a task of yours: add --task FILE, JSON lines with prompt, target and distractor")
+        return self._task
+
     def siblings(self, subject: Subject, index: int) -> Iterator[LM] | None:
         """Other seeds of the family, nearest first, each built when reached; None for a given model."""
         if subject.kind != "family":
@@ -70,11 +91,17 @@ class Subjects:
         from ..subjects.family import family
 
         found = family(subject.name)
-        return (found.subject((index + step) % found.seeds) for step in range(1, found.seeds))
+        return (found.subject((index + step) % found.seeds, self.device, self.dtype) for step in range(1, found.seeds))
 
-    def parameters(self) -> dict[str, Any]:
-        """What a measurement depends on besides subject, code and seed."""
+    def parameters(self, subject: Subject) -> dict[str, Any]:
+        """What a measurement depends on besides subject, code and seed.
+
+        The attention implementation of a family is the choice of its own code and of transformers, which are told elsewhere.
+        """
+        lm = self.get(subject, 0) if subject.kind == "model" else None
+        used = getattr(getattr(getattr(lm, "model", None), "config", None), "_attn_implementation", None)
         return {
+            **({"attention": used} if used else {}),
             "device": self.device.partition(":")[0],
             "dtype": self.dtype,
             "torch": version("torch").partition("+")[0],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import LoadError, UsageError
+from ..interventions.attachable import weights_of
 from .digest import combined, folder_digest
 from .files import check_path, has_tokenizer, read_json
 from .lm import LM
@@ -22,7 +23,7 @@ else:
 
     torch = LazyModule("torch")
 
-__all__ = ["DTYPES", "check_path", "live_model", "load_model"]
+__all__ = ["DTYPES", "check_path", "live_model", "load_model", "tokenizer_of"]
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 #: How much a later token may change earlier logits, relative to their size, by dtype.
@@ -55,7 +56,15 @@ def load_model(path: str | Path, device: str = "cpu", dtype: str = "float32", at
     name = folder.name if folder.parent.name != "snapshots" else str(path)
     lm = _subject(model.requires_grad_(False), tokenizer, name)
     lm._digest = combined(folder_digest(folder), "" if tokenizer is None else lm.tokens.identity)
+    lm._digest_of = weights_of(model)
     return lm
+
+
+def tokenizer_of(path: str | Path) -> Any:
+    """The tokenizer of a model's folder or name, without its weights; None where there is none."""
+    folder = check_path(str(path))
+    with _quiet():
+        return _tokenizer(folder)
 
 
 def live_model(model: Any, tokenizer: Any = None, name: str = "model") -> LM:
