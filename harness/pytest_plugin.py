@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from .claim import Claim
-from .errors import ClaimbenchError, LoadError, StoreError
+from .errors import ClaimbenchError, LoadError, StoreError, UsageError
 from .running.bench import Bench
 from .running.options import check_models
 from .running.pytest_options import MARKS, add_options
@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.dist = "no"  # a plan is one table, made where the items are, without xdist's workers
     try:
         bench = config.stash[_KEY] = Bench(config)
+        if bench.options.budget is not None and getattr(config.option, "dist", "no") != "no":
+            raise UsageError("--budget needs all items in one process: use `claimbench run --jobs N` in place of -n N")
     except ClaimbenchError as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(bench, "claimbench bench")
@@ -205,20 +207,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    if not session.config.getoption("claimbench_plan") or session.testsfailed:
+    asked, bench = session.config.option, session.config.stash[_KEY]
+    planned = asked.claimbench_plan
+    budgeted = bench.options.budget is not None and not asked.claimbench_judge_only and not asked.collectonly
+    if session.testsfailed or not (planned or budgeted):
         return None
-    from .running.plan import plan_table
+    from .running.plan import check_budget, plan_table
 
-    bench = session.config.stash[_KEY]
+    items = [item.claim_item for item in bench.collected.values()]
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     try:
-        text = plan_table([item.claim_item for item in bench.collected.values()], bench.session)
+        if planned and reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(plan_table(items, bench.session))
+        check_budget(items, bench.session)
     except ClaimbenchError as error:
         raise pytest.UsageError(str(error)) from None
-    if reporter is not None:
-        reporter.ensure_newline()
-        reporter.write_line(text)
-    return True
+    return True if planned else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ _LATER = ("--junitxml", "--junit-xml", "-n", "--numprocesses", "--maxprocesses",
 
 def run(arguments: Sequence[str]) -> int:
     """Measure with several processes, then run pytest on the same arguments, which only judges. Pytest's exit code."""
+    from .measure import RUN
+
+    os.environ.setdefault(RUN, uuid.uuid4().hex)  # so that an error is not tried again while it is judged
     _, words = split_jobs(arguments)
     words = [*words, f"--default-claims={default_claims()}"]
     interrupted = False
@@ -31,6 +36,7 @@ def run(arguments: Sequence[str]) -> int:
             print("\ninterrupted: what is measured stays measured; judging it now", file=sys.stderr)
         if code not in (0, 5):
             return code
+    words = _without(words, ("--budget",))  # what was to be refused is refused
     judge = ["--judge-only"] if interrupted else []
     code = subprocess.call([sys.executable, "-m", "pytest", *words, *judge])
     return 130 if interrupted else code
@@ -42,7 +48,7 @@ def measure(arguments: Sequence[str]) -> int:
 
     jobs, words = split_jobs(arguments)
     catcher = _Catcher()
-    words = [*_without_later(words), f"--default-claims={default_claims()}", "--collect-only", "-q", "--assert=plain"]
+    words = [*_without(words, _LATER), f"--default-claims={default_claims()}", "--collect-only", "-q", "--assert=plain"]
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet):
         code = int(pytest.main(words, plugins=[catcher]))
@@ -54,10 +60,12 @@ def measure(arguments: Sequence[str]) -> int:
         return 5
     from .executor import measure as execute
     from .options import check_models
+    from .plan import check_budget
     from .session import Session
 
     check_models(catcher.options)
     session = Session(catcher.options)
+    check_budget(catcher.items, session)
     if jobs is None:  # a given model would be held once by every process
         jobs = 1 if catcher.options.models else 2
     with _Bar() as bar:
@@ -92,15 +100,17 @@ def default_claims() -> Path:
     return Path("claims") if Path("claims").is_dir() else claims_root()
 
 
-def _without_later(words: Sequence[str]) -> list[str]:
+def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """The words less these options and their values; a one-letter option may have its value attached."""
+    attached = tuple(f"{name}=" if name.startswith("--") else name for name in options)
     kept: list[str] = []
     skip = False
     for word in words:
         if skip:
             skip = False
-        elif word in _LATER:
+        elif word in options:
             skip = True
-        elif not word.startswith((*(f"{name}=" for name in _LATER if name.startswith("--")), "-n")):
+        elif not word.startswith(attached):
             kept.append(word)
     return kept
 

@@ -50,12 +50,7 @@ def write(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
 
 
 def expected(item: Item, profile: str) -> dict[str, str] | None:
-    """The committed verdict of a claim on a subject under a profile, with its reason; None where nothing is committed.
-
-    A control is expected to come out as its kind says.
-    """
-    if item.control is not None:
-        return {"verdict": item.control.expected.value, "reason": f"{item.control.kind} control"}
+    """The committed verdict of a claim itself on a subject under a profile, with its reason; None where there is none."""
     path = folder_of(item.claim) / EXPECTED
     try:
         entry = read(path.parent, EXPECTED).get(item.claim.name, {}).get(item.subject.name, {})

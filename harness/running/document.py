@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..claim import Claim
 from ..paper import Paper
+from ..reporting.document import SCHEMA
 from . import committed
+from .suite import attach_adjusted
 
 if TYPE_CHECKING:
     from .options import Options
 
-SCHEMA = "claimbench-results/1"
 _LIBRARIES = ("torch", "transformers", "numpy", "scipy", "pytest")
 
 
@@ -39,6 +40,7 @@ def document(
         missing: ids of items that were collected and not judged (interrupted, deselected by -x).
     """
     attach_controls(results, claims)
+    attach_adjusted(results)
     return {
         "schema": SCHEMA,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ClaimbenchError
 from .item import Item, Subject
+from .measure import RUN
 from .options import Options
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def measure(
         KeyboardInterrupt: after the running replicates were abandoned; what is stored stays.
     """
     context = multiprocessing.get_context("spawn")
-    environment = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(environment, "1"))
+    environment = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", RUN)}
+    os.environ.update({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", RUN: session.measurer.run})
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(session.options, organisms, root))
     try:
         _Schedule(items, session, pool, progress).run()

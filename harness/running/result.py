@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..verdict import Verdict
 from . import committed
 from .judging import Standing
+from .keep import calibration_of
 from .measure import Replicate
 from .trust import trust_of
 
@@ -56,18 +57,21 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
         "controls": [],  # filled in once every item of the claim is known
         "sound": None,
         "expected": expected,
-        "unexpected": is_unexpected(expected, verdict, control is not None, options.profile.name),
+        "unexpected": is_unexpected(expected, verdict),
         "documented": {"text": claim.documented.text, "value": claim.documented.value, "unit": claim.documented.unit},
         "statement": claim.statement,
         "protocol": claim.protocol,
         "region_why": claim.why,
         "recorded": session.recorded_of(item),
-        "calibration": None,
+        "calibration": None if control else calibration_of(claim, session.measurer._digest([claim.function])),
         "lock": committed.lock_of(claim),
         "trust": None if control else trust_of(claim, session.measurer._digest([claim.function])),
         "design": _design(item, session),
         "detectable": dict(standing.judgement.detectable) if standing.judgement and standing.judgement.detectable else None,
         "needed": standing.judgement.needed if standing.judgement else None,
+        "p_value": standing.judgement.p_value if standing.judgement else None,
+        "e_value": standing.judgement.e_value if standing.judgement else None,
+        "adjusted": None,  # filled in once the whole suite is known
         "seconds": round(sum(body["seconds"] for body in bodies), 3),
         "forward_passes": int(sum(body["forward_passes"] for body in bodies)),
         "peak_memory_mb": max((body["peak_memory_mb"] for body in bodies), default=0.0),
@@ -93,9 +97,9 @@ def control_ok(expected: Verdict, verdict: Verdict, profile: str, kind: str, on:
     return False
 
 
-def is_unexpected(expected: Mapping[str, str] | None, verdict: Verdict, is_control: bool, profile: str) -> bool:
+def is_unexpected(expected: Mapping[str, str] | None, verdict: Verdict) -> bool:
     """Whether a verdict differs from the committed one; without a commitment nothing is unexpected."""
-    return not is_control and expected is not None and expected["verdict"] != verdict.value
+    return expected is not None and expected["verdict"] != verdict.value
 
 
 def effect_docs(judgement: Judgement | None) -> list[dict[str, Any]]:

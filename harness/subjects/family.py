@@ -53,7 +53,7 @@ class Family:
     """Tells whether two declarations of one name are the same."""
     content: Callable[[int], str] = field(default=lambda seed: "", repr=False)
     """What a seed's network is made of besides recorded weights, as a digest."""
-    _kept: OrderedDict[int, LM] = field(default_factory=OrderedDict, repr=False)
+    _kept: OrderedDict[tuple[int, str, str], LM] = field(default_factory=OrderedDict, repr=False)
 
     def weights(self, seed: int) -> Path | None:
         """The recorded weights of a seed, None where there are none."""
@@ -66,14 +66,20 @@ class Family:
         path = self.weights(seed)
         return combined(self.name, str(self.version), str(seed), self.content(seed), file_digest(path) if path else "")
 
-    def subject(self, seed: int) -> LM:
-        """The subject of a seed; the last few stay in memory. UsageError for a seed that the family does not have."""
+    def subject(self, seed: int, device: str = "cpu", dtype: str = "float32") -> LM:
+        """The subject of a seed; the last few stay in memory. UsageError for a seed that the family does not have.
+
+        Args:
+            device, dtype: where it runs and in what its weights are held; "auto" leaves the dtype it was made in.
+        """
         self._check(seed)
-        if seed not in self._kept:
+        key = (seed, device, dtype)
+        if key not in self._kept:
             from .lm import LM
 
             built = self.make(seed)
-            self._kept[seed] = LM(
+            _place(built.model, device, dtype)
+            self._kept[key] = LM(
                 built.model.requires_grad_(False),
                 tokens=built.tokens,
                 tokenizer=built.tokenizer,
@@ -84,12 +90,24 @@ class Family:
             )
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        self._kept.move_to_end(seed)
-        return self._kept[seed]
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def _check(self, seed: int) -> None:
         if not 0 <= seed < self.seeds:
             raise UsageError(f"{self.name} has seeds 0 to {self.seeds - 1}; seed {seed} was asked for")
+
+
+def _place(model: Any, device: str, dtype: str) -> None:
+    """Move a network and cast its weights, as loading in that dtype would: buffers keep theirs."""
+    if device != "cpu":
+        model.to(device)
+    if dtype not in ("float32", "auto"):
+        import torch
+
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(getattr(torch, dtype))
 
 
 _FAMILIES: dict[str, Family] = {}

@@ -40,13 +40,6 @@ def test_expectations_are_by_claim_subject_and_profile(folder: Path) -> None:
     assert committed.expected(item(declared(), "other"), "standard") is None
 
 
-def test_a_control_is_expected_to_do_its_work(folder: Path) -> None:
-    made = declared()
-    for control in made.controls:
-        found = committed.expected(item(made, control=control), "standard")
-        assert found == {"verdict": control.expected.value, "reason": f"{control.kind} control"}
-
-
 def test_a_change_of_a_committed_file_is_read(folder: Path) -> None:
     import os
 

@@ -24,7 +24,7 @@ def result(verdict: Verdict, expected: Verdict | None = None, control: dict[str,
         "reason": "because",
         "control": control,
         "expected": told,
-        "unexpected": is_unexpected(told, verdict, control is not None, "standard"),
+        "unexpected": control is None and is_unexpected(told, verdict),
     }
 
 
