@@ -27,15 +27,22 @@ def find(model: Any, heads: int, probe: torch.Tensor) -> tuple[list[Any], list[A
     last: dict[int, tuple[Any, Any, int]] = {}
     with ExitStack() as stack:
         for block in blocks:
-            for part in block.modules():
-                weight = getattr(part, "weight", None)
-                if isinstance(weight, torch.Tensor) and weight.dim() == 2:
-                    handle = part.register_forward_pre_hook(_note(block, last))
-                    stack.callback(handle.remove)
+            for part in _linear_maps(block):
+                stack.callback(part.register_forward_pre_hook(_note(block, last)).remove)
         with torch.no_grad(), active(None):
             model(input_ids=probe, use_cache=False)
     found = [(block, part) for block, part, width in last.values() if width and width % heads == 0]
     return [block for block, _ in found], [part for _, part in found]
+
+
+def _linear_maps(module: Any) -> Iterator[Any]:
+    """The outermost parts with a matrix of weights: an adapter's low-rank maps lie inside the one that they adapt."""
+    for part in module.children():
+        weight = getattr(part, "weight", None)
+        if isinstance(weight, torch.Tensor) and weight.dim() == 2:
+            yield part
+        else:
+            yield from _linear_maps(part)
 
 
 def _is_attention(module: Any) -> bool:

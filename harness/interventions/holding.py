@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeclarationError, InvalidMeasurement, UsageError
+from ..errors import DeclarationError, InvalidMeasurement, NotApplicable, UsageError
 from .attention import Plan, current
-from .changes import Change, Patch, Source
+from .changes import Change, Patch, Set, Source
 from .changing import Changing
 from .heads import Removal
 from .instrument import evaluating
@@ -77,16 +77,30 @@ def held(lm: Any) -> Iterator[Any]:
         return run.writer(rows)
 
     def end(output: Any) -> None:
-        learns = torch.is_grad_enabled() and any(weight.requires_grad for weight in model.parameters())
+        if not torch.is_grad_enabled():
+            return
+        given = ((str(change), change.values) for change in changes if isinstance(change, Set))
+        vectors = {what: values for what, values in given if values is not None and values.requires_grad}
+        learns = bool(vectors) or any(weight.requires_grad for weight in model.parameters())
         if learns and not output.logits.requires_grad:
             raise InvalidMeasurement(
                 f"no gradient flows to the logits: {'; '.join(map(str, changes))} cut every path from the weights that learn"
             )
+        if vectors and passes == 1:  # whether each has a path is a matter of the interventions, so one pass tells
+            total = output.logits.float().sum()
+            found = torch.autograd.grad(total, list(vectors.values()), retain_graph=True, allow_unused=True)
+            for what, gradient in zip(vectors, found, strict=True):
+                if gradient is None:
+                    raise InvalidMeasurement(f"no gradient flows to the values of {what!r}: a later change overwrites them")
 
     with _in_force(lm, changes, begin, end):
         yield model
-    if passes:
-        _record(lm, changes, fired, "held")
+    if not passes:
+        raise InvalidMeasurement(
+            f"{'; '.join(map(str, changes))}: the model was never called while this was held: call what `held()` gives, not "
+            "a compiled or wrapped copy of it"
+        )
+    _record(lm, changes, fired, "held")
 
 
 def generate(lm: Any, given: Batch, when: str, rng: Generator | None, options: dict[str, Any]) -> torch.Tensor:
@@ -110,6 +124,9 @@ def generate(lm: Any, given: Batch, when: str, rng: Generator | None, options: d
     expanded = options.get("num_beams", 1) > 1 or options.get("num_return_sequences", 1) > 1
     changes, fired = changes_of(lm), Counter[int]()
     prompt, batch = given.compact(), given.leftward()
+    length = prompt.shape[1] + int(options.get("max_new_tokens") or 0)
+    if length > lm.context:
+        raise NotApplicable(f"sequences of {length} tokens would be generated; the context of {lm.name} holds {lm.context}")
     cached = options.get("use_cache", True)
     for change in changes:
         if change.per_row and (expanded or when != "prompt"):
@@ -157,15 +174,17 @@ def generate(lm: Any, given: Batch, when: str, rng: Generator | None, options: d
 def _in_force(lm: Any, changes: Sequence[Change], begin: Pass, end: Callable[[Any], None]) -> Iterator[None]:
     """Passes of the model inside are altered by what `begin` gives for each; the model is restored afterwards."""
     now: list[Alter] = []
+    outer: list[Any] = []  # the module whose call is a pass: adapters call the model inside theirs, or generate calls it
     sites = {(change.at_kind or site.kind, site.layer) for change in changes for site in change.sites}
     sites |= {(site.kind, site.layer) for change in changes for site in change.reads}
     plan = Plan(alter=lambda kind, layer, values: now[0](kind, layer, values) if now else values, wanted=frozenset(sites))
 
-    def before(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         found = current()
-        if found is None or found.plan is not plan:  # a plain pass, or a source's
+        if found is None or found.plan is not plan or outer:  # a plain pass, a source's, or a part of one
             return
         now.clear()
+        outer.append(module)
         ids = args[0] if args else kwargs.get("input_ids")
         if not isinstance(ids, torch.Tensor) or ids.dim() != 2:
             raise UsageError("interventions act on token ids: pass input_ids [rows, seq], not inputs_embeds")
@@ -176,17 +195,21 @@ def _in_force(lm: Any, changes: Sequence[Change], begin: Pass, end: Callable[[An
         if made is not None:
             now.append(made)
 
-    def after(_: Any, __: Any, output: Any) -> None:
+    def after(module: Any, _: Any, output: Any) -> None:
         found = current()
-        if found is not None and found.plan is plan:
+        if found is not None and found.plan is plan and outer and outer[0] is module:
             now.clear()
-            end(output)
+            outer.clear()
+            if output is not None:  # None: the call raised
+                end(output)
 
     handles = []
     try:
         with lm.instrument.attached(plan):
-            handles.append(lm.model.register_forward_pre_hook(before, with_kwargs=True))
-            handles.append(lm.model.register_forward_hook(after))
+            inner = lm.model.get_base_model() if hasattr(lm.model, "get_base_model") else lm.model
+            for module in dict.fromkeys((lm.model, inner)):
+                handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+                handles.append(module.register_forward_hook(after, always_call=True))
             yield
     finally:
         for handle in handles:

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from ..errors import NotApplicable
 from . import fallback, stream
+from .attachable import check_attachable, check_structure, structure
 from .attention import Active, NeedsEager, Plan, active, registered
 from .padding import Batch
 from .sites import STREAM
@@ -42,11 +43,14 @@ class Instrument:
         probe: ids [rows, seq] for the search.
 
     Raises:
-        NotApplicable: no attention blocks, or not one of `heads` heads in every layer; the text says what was found.
+        NotApplicable: no attention blocks, or not one of `heads` heads in every layer, or a model that cannot bear an
+            instrument (compiled, sharded); the text says what was found.
     """
 
     def __init__(self, model: Any, heads: int, layers: int, probe: torch.Tensor) -> None:
+        check_attachable(model)
         self.model, self.heads, self.layers = model, heads, layers
+        self.structure = structure(model)
         self.wired: dict[tuple[int, int], bool] = {}  # head -> does a NaN written there reach the logits
         self.kinds: dict[str, float] = {}  # what the identity check of each kind of site measured
         self.sites_wired: dict[tuple[str, int, tuple[int, ...] | None], bool] = {}
@@ -95,6 +99,7 @@ class Instrument:
         """
         with ExitStack() as stack:
             stack.enter_context(_lock(self.model))
+            check_structure(self.model, self.structure)
             wanted = "eager" if plan.eager else self.implementation
             if self.projections:
                 stack.enter_context(fallback.hooked(self.projections, plan, self.heads))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidMeasurement
 from . import receipts
+from .attachable import Weights, weights_of
 from .attention import Plan
 from .heads import Head, Removal, Write, names, resolved, writes
 from .padding import Batch
@@ -43,7 +44,7 @@ class PlainRun:
     heads: dict[int, list[int]]
     outputs: dict[int, torch.Tensor]
     first: torch.Tensor
-    weights: tuple[tuple[int, int], ...] = ()
+    weights: Weights = ()
     """Address and version of every weight at that time."""
 
     @property
@@ -65,7 +66,7 @@ class PlainRuns:
         found = self._kept.get(_key(batch))
         if found is not None:
             self._kept.move_to_end(_key(batch))
-            same = found.weights == _weights(instrument.model)
+            same = found.weights == weights_of(instrument.model)
             some = batch[: len(found.first)]
             if not same or not still(found.first, some.clean(instrument.forward(some, Plan()))):
                 self._kept.clear()  # the weights have changed
@@ -245,12 +246,7 @@ def _capture(instrument: Instrument, batch: Batch, heads: dict[int, list[int]], 
     if missed := [layer for layer, found in outputs.items() if len(found) != len(list(slices(batch.ids)))]:
         raise InvalidMeasurement(f"the plain run was to be captured, and layer {missed[0]} was not reached in every pass")
     joined = {layer: torch.cat(found) for layer, found in outputs.items()}
-    return PlainRun(heads, joined, torch.cat(first), _weights(instrument.model))
-
-
-def _weights(model: Any) -> tuple[tuple[int, int], ...]:
-    found = (*model.parameters(), *model.buffers())
-    return tuple((weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in found)
+    return PlainRun(heads, joined, torch.cat(first), weights_of(instrument.model))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InvalidMeasurement, NotApplicable, UsageError
+from ..interventions.attachable import Weights, check_weights, weights_of
 from ..interventions.attention import Plan
 from ..interventions.changes import Change
 from ..interventions.changing import Capture, Changing, meant
@@ -76,6 +77,7 @@ class LM(Views):
         self.changes: tuple[Change, ...] = ()
         self._tokens = tokens
         self._digest = digest
+        self._digest_of: Weights = () if digest is None else weights_of(self.model)
         self._shared: dict[str, Any] = {"runs": PlainRuns()}  # between a subject and all its views
 
     # ---- what the model is
@@ -92,8 +94,10 @@ class LM(Views):
 
     @property
     def digest(self) -> str:
-        """sha256 of configuration, weights and tokens."""
-        if self._digest is None:
+        """sha256 of configuration, weights and tokens; computed anew when weights were written to since."""
+        now = weights_of(self.model)
+        if self._digest is None or self._digest_of != now:
+            self._digest_of = now
             try:
                 tokens = self.tokens.identity
             except NotApplicable:
@@ -272,6 +276,7 @@ class LM(Views):
             others = Changing(self, batch, list(slices(batch.ids)), capture)
         if run is not None:
             run.others = others
+        before = weights_of(self.model) if run is not None or others is not None else None
         for rows in slices(batch.ids):
             read = None if show is None else _bound(show, rows)
             if run is not None:
@@ -287,6 +292,8 @@ class LM(Views):
             if others is not None:
                 others.saw(rows, logits)
             yield logits, rows
+        if before is not None:
+            check_weights(self.model, before, self.name)
         for made in (run, others):
             if made is not None:
                 made.finish()

@@ -159,6 +159,7 @@ def test_what_cannot_be_held_is_refused() -> None:
         holes[0, 3] = 0
         with pytest.raises(UsageError, match="row 0 has holes"):
             model(input_ids=IDS, attention_mask=holes)
+        model(input_ids=IDS, attention_mask=torch.ones_like(IDS))
     model = learning(lm).model
     name = "activation_checkpointing_enable"  # of older versions: gradient_
     getattr(model, name if hasattr(model, name) else name.replace("activation", "gradient"))()
