@@ -133,6 +133,41 @@ class LockDoc(TypedDict):
     measured_before: bool | None
 
 
+class RateDoc(TypedDict):
+    """One support rate of a calibration: of verdicts where the finding is absent ("null"), on its region's edge, or planted.
+
+    `of` is the control, or the effect that was moved; `share` is None where there is none, and `note` says why.
+    """
+
+    what: str
+    of: str
+    on: str
+    share: float | None
+    low: float | None
+    high: float | None
+    independent: int
+    tier: str
+    meets: bool
+    note: str
+
+
+class CalibrationDoc(TypedDict):
+    """The committed error rates of a claim; `stale` names what changed since: code, protocol, controls, subjects."""
+
+    date: str
+    rows: list[RateDoc]
+    stale: list[str]
+
+
+class AdjustedDoc(TypedDict):
+    """The verdict once all `of` claims of the run that have this kind of evidence are counted, at 5 % false discoveries."""
+
+    verdict: str
+    method: str
+    rate: float
+    of: int
+
+
 class TrustDoc(TypedDict):
     """What is committed about a claim: its audit, its specification curve (each with `stale`), amendments of its lock."""
 
@@ -173,12 +208,15 @@ class ResultDoc(TypedDict):
     protocol: str
     region_why: str
     recorded: RecordedDoc | None
-    calibration: dict[str, Any] | None
+    calibration: CalibrationDoc | None
     lock: LockDoc | None
     trust: TrustDoc | None
     design: dict[str, Any]
     detectable: dict[str, float | None] | None
     needed: int | None
+    p_value: float | None
+    e_value: float | None
+    adjusted: AdjustedDoc | None
     seconds: float | None
     forward_passes: int | None
     peak_memory_mb: float | None
@@ -255,6 +293,9 @@ RESULT_DEFAULTS: dict[str, Any] = {
     "design": {},
     "detectable": None,
     "needed": None,
+    "p_value": None,
+    "e_value": None,
+    "adjusted": None,
     "seconds": None,
     "forward_passes": None,
     "peak_memory_mb": None,

@@ -52,6 +52,14 @@ def _measured(result: Mapping[str, Any]) -> str:
     return "; ".join(told) or "–"
 
 
+def _adjusted(result: Mapping[str, Any]) -> str:
+    entry = result["adjusted"]
+    if not entry:
+        return ""
+    at = f" at {words.percent(entry['rate'])}" if result["verdict"] != "INCONCLUSIVE" else ""
+    return escape(f"{entry['verdict']}{at}; {words.strength(result)}")
+
+
 def summary(document: Document) -> str:
     """The whole summary of a completed document as GitHub-flavoured Markdown."""
     report = view.arrange(document)
@@ -77,14 +85,14 @@ def summary(document: Document) -> str:
         lines += ["", "### Findings by subject", ""]
         lines += _columns(report) if len(report.subjects) <= MANY else _list(report)
         lines += ["", "<details><summary>What was measured</summary>", ""]
-        lines += [_row(["finding", "subject", "evidence", "measured", "n", "why"]), _row(["---"] * 6)]
+        lines += [_row(["finding", "subject", "evidence", "measured", "n", "adjusted", "why"]), _row(["---"] * 7)]
         for claim in report.claims:
             for result in claim.results:
                 why = [str(result["reason"])]
                 if result["verdict"] == "INCONCLUSIVE":
                     why += words.could_have_seen(result)
                 places = [escape(claim.finding), escape(result["subject"]), str(result["evidence"])]
-                lines.append(_row([*places, _measured(result), str(result["n"] or ""), escape(" ".join(why))]))
+                lines.append(_row([*places, _measured(result), str(result["n"] or ""), _adjusted(result), escape(" ".join(why))]))
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 

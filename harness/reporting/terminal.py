@@ -52,6 +52,15 @@ def _effect(result: Mapping[str, Any]) -> str:
     return "\n".join(told)
 
 
+def _adjusted(result: Mapping[str, Any]) -> str:
+    """The verdict over the whole run beside the raw one, with the rate at which it would stand and its evidence."""
+    entry = result["adjusted"]
+    if not entry:
+        return ""
+    at = "" if result["verdict"] == "INCONCLUSIVE" else f" at {words.percent(entry['rate'])}"
+    return f"{words.LETTERS[str(entry['verdict'])]}{at}\n{words.strength(result)}"
+
+
 def _controls(result: Mapping[str, Any]) -> str:
     states = [control["ok"] for control in result["controls"]]
     if not states:
@@ -73,13 +82,13 @@ def terminal_table(document: Mapping[str, Any]) -> str:
             notes = [text for text, true in _notes(result) if true and text != "UNSOUND"]
             verdict = "\n".join([words.LETTERS[str(result["verdict"])] + " " + words.label(result), *notes])
             where = f"{claim.finding}\non {result['subject']}"
-            rows.append([verdict, where, _effect(result), result["n"] or "", _controls(result)])
+            rows.append([verdict, _adjusted(result), where, _effect(result), result["n"] or "", _controls(result)])
             if result["verdict"] != "SUPPORTED" or result["unexpected"]:
                 remarks.append(f"{words.label(result)}  {claim.finding} on {result['subject']}: {_remark(result)}")
     lines = []
     if rows:
         lines.append(
-            tabulate(rows, ["verdict", "finding", "measured", "n", "controls"], "simple", disable_numparse=True)
+            tabulate(rows, ["verdict", "adjusted", "finding", "measured", "n", "controls"], "simple", disable_numparse=True)
         )
     if remarks:
         lines += ["", *remarks]

@@ -225,6 +225,24 @@ def _specifications(entry: Mapping[str, Any]) -> str:
     return said + (f"; {entry['left_out']} further combinations were left out" if entry["left_out"] else "")
 
 
+def strength(result: Mapping[str, Any]) -> str:
+    """`p = 0.016` of seeds, `e = 43` of prompts (20 is as strong as a p of 0.05); "" where nothing was judged."""
+    if result["e_value"] is not None:
+        return f"e = {number(result['e_value'])}"
+    return "" if result["p_value"] is None else f"p = {number(result['p_value'], 2)}"
+
+
+def adjusted(result: Mapping[str, Any]) -> str:
+    """Whether a verdict stands once all claims of the run are counted, in one sentence; "" where that was not asked."""
+    entry = result["adjusted"]
+    if not entry or result["verdict"] not in ("SUPPORTED", "REFUTED"):
+        return ""
+    among = f"among {count(entry['of'], 'claim')} judged in this run ({entry['method']})"
+    if entry["verdict"] == result["verdict"]:
+        return f"It stands {among}: rate of false discoveries {percent(entry['rate'])}."
+    return f"Adjusted: INCONCLUSIVE. It would stand {among} only at a rate of false discoveries of {percent(entry['rate'])}."
+
+
 RATES = {
     "null": "where it is absent",
     "edge": "moved to the edge",

@@ -9,23 +9,17 @@ from typing import TYPE_CHECKING, Any
 from ..claim import Claim
 from ..control import Control
 from ..effect import Value
-from ..errors import ClaimbenchError, UsageError
+from ..errors import UsageError
 from ..verdict import Verdict
-from . import committed
-from .code_digest import code_digest
 from .fresh import CALIBRATION, renewable, replicates_from, whole_verdict
 from .item import Item, Subject, items_of, named_subject
 from .judging import effects_of
-from .store import key_of
 from .streams import stream
-from .trust import digests
 
 if TYPE_CHECKING:
     from ..statistics import SupportRate
     from .session import Session
 
-#: Where the rates of a claim stand in `calibration.json`, beside the verdicts of its controls.
-RATES = "rates"
 #: Effects that differ by less than this part of their size have no spread to be judged.
 NO_SPREAD = 1e-6
 #: Verdicts that are drawn from a pool.
@@ -169,43 +163,3 @@ def _nothing(trial: Trial, of: str, what: str = "") -> dict[str, Any]:
         "what": what or trial.what, "of": of, "on": trial.subject.name, "share": None, "low": None, "high": None,
         "independent": 0, "tier": "none", "meets": False, "note": "",
     }  # fmt: skip
-
-
-def belongs_to(claim: Claim, code: str | None = None) -> dict[str, str]:
-    """The digests that a calibration belongs to: code, protocol, what controls put in its place, and their subjects."""
-    from ..subjects.family import families
-
-    known = families()
-    replaced = [value for c in claim.controls for value in c.overrides.values() if hasattr(value, "function")]
-    names = sorted({name for name in (*claim.on.names, *(c.on for c in claim.controls if c.on)) if name in known})
-    return {
-        **digests(claim, code),
-        "controls": code_digest(replaced),
-        "subjects": key_of({name: _content(known[name]) for name in names}),
-    }
-
-
-def _content(family: Any) -> str:
-    try:
-        return str(family.digest(0))
-    except ClaimbenchError:
-        return "unknown"
-
-
-def calibration_of(claim: Claim, code: str | None = None) -> dict[str, Any] | None:
-    """The committed calibration of a claim as the report shows it, with what changed since; None where there is none."""
-    entry = committed.read(committed.folder_of(claim), committed.CALIBRATION).get(claim.name, {}).get(RATES)
-    if entry is None:
-        return None
-    now = belongs_to(claim, code)
-    changed = [name for name, digest in now.items() if entry["digests"].get(name) != digest]
-    return {"date": entry["date"], "rows": entry["rows"], "stale": changed}
-
-
-def keep_rates(claim: Claim, rows: Sequence[Mapping[str, Any]], date: str) -> None:
-    """Commit the rates of a claim beside the verdicts of its controls, with the digests that they belong to."""
-    folder = committed.folder_of(claim)
-    content = {name: dict(entry) for name, entry in committed.read(folder, committed.CALIBRATION).items()}
-    entry = {"date": date, "digests": belongs_to(claim), "rows": list(rows)}
-    content.setdefault(claim.name, {})[RATES] = entry
-    committed.write(folder, committed.CALIBRATION, content)

@@ -14,9 +14,10 @@ from typing import Any
 from ..claim import Claim
 from ..errors import ClaimbenchError, UsageError
 from . import executor
-from .calibrate import Trial, block, keep_rates, pool, rates_of, trials_of
+from .calibrate import Trial, block, pool, rates_of, trials_of
 from .command import _Bar
 from .fresh import fresh_session
+from .keep import keep_rates
 from .options import Options
 from .session import Session
 

@@ -1,4 +1,4 @@
-"""Keeping: costs per replicate and verdicts of controls, taken from a finished run and committed beside the claims."""
+"""Keeping, beside the claims: costs per replicate, verdicts of controls, and the measured error rates of each claim."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..claim import Claim
+from ..errors import ClaimbenchError
 from . import committed
+from .code_digest import code_digest
+from .store import key_of
+from .trust import digests
+
+#: Where the rates of a claim stand in `calibration.json`, beside the verdicts of its controls.
+RATES = "rates"
 
 
 def record(results: Sequence[Mapping[str, Any]], claims: Mapping[str, Claim]) -> list[Path]:
@@ -49,3 +56,43 @@ def _controls(folder: Path, results: Iterable[Mapping[str, Any]], claims: Mappin
             "code_digest": result["code_digest"],
         }
     return content
+
+
+def belongs_to(claim: Claim, code: str | None = None) -> dict[str, str]:
+    """The digests that a calibration belongs to: code, protocol, what controls put in its place, and their subjects."""
+    from ..subjects.family import families
+
+    known = families()
+    replaced = [value for c in claim.controls for value in c.overrides.values() if hasattr(value, "function")]
+    names = sorted({name for name in (*claim.on.names, *(c.on for c in claim.controls if c.on)) if name in known})
+    return {
+        **digests(claim, code),
+        "controls": code_digest(replaced),
+        "subjects": key_of({name: _content(known[name]) for name in names}),
+    }
+
+
+def _content(family: Any) -> str:
+    try:
+        return str(family.digest(0))
+    except ClaimbenchError:
+        return "unknown"
+
+
+def calibration_of(claim: Claim, code: str | None = None) -> dict[str, Any] | None:
+    """The committed calibration of a claim as the report shows it, with what changed since; None where there is none."""
+    entry = committed.read(committed.folder_of(claim), committed.CALIBRATION).get(claim.name, {}).get(RATES)
+    if entry is None:
+        return None
+    now = belongs_to(claim, code)
+    changed = [name for name, digest in now.items() if entry["digests"].get(name) != digest]
+    return {"date": entry["date"], "rows": entry["rows"], "stale": changed}
+
+
+def keep_rates(claim: Claim, rows: Sequence[Mapping[str, Any]], date: str) -> None:
+    """Commit the rates of a claim beside the verdicts of its controls, with the digests that they belong to."""
+    folder = committed.folder_of(claim)
+    content = {name: dict(entry) for name, entry in committed.read(folder, committed.CALIBRATION).items()}
+    entry = {"date": date, "digests": belongs_to(claim), "rows": list(rows)}
+    content.setdefault(claim.name, {})[RATES] = entry
+    committed.write(folder, committed.CALIBRATION, content)

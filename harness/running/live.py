@@ -92,8 +92,10 @@ def run(
         items: list[Item] = list(items_of(claim, identity, models=[Subject(name, "model")]))
         results += [session.run(item) for item in items]
     from .document import attach_controls
+    from .suite import attach_adjusted
 
     attach_controls(results, chosen)
+    attach_adjusted(results)
     return [Result(found) for found in results]
 
 

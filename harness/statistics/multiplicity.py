@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..verdict import Verdict
 from .designs import LEVEL
-from .summary import Judgement
 
 if TYPE_CHECKING:
     from scipy import stats
@@ -26,6 +25,17 @@ else:
 #: What the false discovery rate is held at, and the room that rounding needs.
 RATE = 1 - LEVEL
 ROUNDING = 1e-9
+
+
+class Evidence(Protocol):
+    """What is needed of a judgement: its verdict, with the p-value of seeds or the e-value of prompts."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def p_value(self) -> float | None: ...
+    @property
+    def e_value(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Adjusted:
     of: int
 
 
-def adjust(judgements: Sequence[Judgement]) -> tuple[Adjusted, ...]:
+def adjust(judgements: Sequence[Evidence]) -> tuple[Adjusted, ...]:
     """Raw and adjusted verdicts of a suite, in its order: one judgement for each claim and subject, no controls.
 
     Every claim judged counts among those that were asked, whatever came out. The two kinds of evidence are adjusted
@@ -63,7 +73,7 @@ def adjust(judgements: Sequence[Judgement]) -> tuple[Adjusted, ...]:
     return tuple(found[i] for i in range(len(judgements)))
 
 
-def _level(judgement: Judgement) -> float:
+def _level(judgement: Evidence) -> float:
     """The p-value, or what an e-value is worth as one (Markov); 1 where a judgement has neither."""
     if judgement.e_value is not None:
         return min(1.0, 1 / judgement.e_value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-from sample_parts import INF, PAPERS, VERSIONS, Doc, control, draw, effect, measured, region, replicates, result, why
+from sample_parts import INF, PAPERS, VERSIONS, Doc, control, draw, effect, measured, rate, region, replicates, result, why
 
 
 def _load_bearing() -> list[Doc]:
@@ -64,8 +64,13 @@ def _load_bearing() -> list[Doc]:
              "effects": [effect(draw(4, 6, 0.55, 0.15), where, unit="share of gain")]},
         ],
         recorded={"weights": True, "retrained_seed": 3, "agrees": True},
-        calibration={"kind": "direct", "support_rate_negative": "0 of 36", "support_rate_at_edge": "1 of 36",
-                     "power": 0.97},
+        calibration={"date": "2026-11-22", "stale": ["code"], "rows": [
+            rate("null", "permuted scores", 0.0, 0.0, 0.0974), rate("edge", "effect", 0.0278, 0.0007, 0.1453, meets=False),
+            rate("power", "constructed induction head", 1.0, 0.9026, 1.0, on="constructed-induction-head"),
+            rate("edge", "effect", 0.02, 0.0, 0.975, tier="resampled", independent=1, meets=False),
+            {**rate("edge", "effect", None, None, None, tier="none", independent=0, meets=False),
+             "note": "all effects are equal: there is no spread to move"}]},
+        p_value=0.015625, adjusted={"verdict": "SUPPORTED", "method": "BH", "rate": 0.0313, "of": 12},
     )  # fmt: skip
     controls = [
         control(main, "constructed induction head", "positive", "SUPPORTED", why(draw(5, 6, 0.99, 0.004), where,

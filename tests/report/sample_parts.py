@@ -171,3 +171,14 @@ def measured(values: Sequence[tuple[float, float]], where: Doc) -> Doc:
         "effects": [effect(values, where, unit=where["unit"])],
         "n": len(values),
     }
+
+
+def rate(
+    what: str, of: str, share: float | None, low: float | None, high: float | None, *, on: str = "copying",
+    tier: str = "direct", independent: int = 36, meets: bool = True,
+) -> Doc:  # fmt: skip
+    """One support rate of a calibration."""
+    return {
+        "what": what, "of": of, "on": on, "share": share, "low": low, "high": high, "independent": independent,
+        "tier": tier, "meets": meets, "note": "",
+    }  # fmt: skip

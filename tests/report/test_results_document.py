@@ -22,7 +22,8 @@ TYPED = {
     "receipt": doc.ReceiptDoc, "precondition": doc.PreconditionDoc, "control": doc.ControlDoc,
     "control_of": doc.ControlOf, "expected": doc.ExpectedDoc, "documented": doc.DocumentedDoc,
     "recorded": doc.RecordedDoc, "lock": doc.LockDoc, "region": doc.RegionDoc, "finding": doc.FindingDoc,
-    "paper": doc.PaperDoc,
+    "paper": doc.PaperDoc, "rate": doc.RateDoc, "calibration": doc.CalibrationDoc, "adjusted": doc.AdjustedDoc,
+    "trust": doc.TrustDoc,
 }  # fmt: skip
 
 

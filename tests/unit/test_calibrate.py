@@ -1,0 +1,196 @@
+"""Calibration and power: fresh replicates, rates with their tier, what is committed and when it is stale."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from claimbench import above, negative, positive, rate_above, variant
+from claimbench.claim import Claim
+from claimbench.errors import UsageError
+from claimbench.reporting import words
+from claimbench.running import calibrate, committed, fresh, keep
+from claimbench.running.calibrate import Trial, block, pool, rates_of, trials_of
+from claimbench.running.options import checked
+from claimbench.running.power import power, power_text
+from claimbench.running.rate_commands import rates_text
+from claimbench.subjects.family import family
+
+from running_fakes import declared, fake_family, item, level, nothing, session
+
+assert level  # a step that the claims below name
+CONTROLS = [positive(on="planted"), negative(level=nothing), negative(on="lacking")]
+
+
+def noisy(level: float, rng: Any) -> float:
+    """Level with noise of its own."""
+    return level + float(rng.normal())
+
+
+@pytest.fixture(autouse=True)
+def families() -> None:
+    fake_family("fake", [1.0], seeds=11)
+    fake_family("planted", [9.0], seeds=11)
+    fake_family("lacking", [-9.0], seeds=11)
+
+
+@pytest.fixture
+def made() -> Claim:
+    return declared(noisy, controls=CONTROLS)
+
+
+def trial(claim: Claim, name: str) -> Trial:
+    return next(one for one in trials_of(claim, "id") if one.control is not None and one.control.name == name)
+
+
+def rows(claim: Claim, folder: Path, verdicts: int = 36) -> list[dict[str, Any]]:
+    opened = fresh.fresh_session(checked(store=folder / "store"))
+    found = []
+    for one in trials_of(claim, "id"):
+        blocks = [block(one, opened, i) for i in range(verdicts)] if one.direct else [pool(one, session(folder))]
+        found += list(rates_of(one, opened, blocks))
+    return found
+
+
+def test_fresh_replicates_lie_where_no_verdict_reads(tmp_path: Path, made: Claim) -> None:
+    opened = fresh.fresh_session(checked(store=tmp_path / "store"))
+    mine = item(made)
+    (one, two) = (fresh.replicates_from(opened, mine, start, 3) for start in (fresh.PILOTS, fresh.CALIBRATION))
+    verdict = session(tmp_path).run(mine)
+    told = [effect["effects"]["effect"][0] for effect in verdict["replicates"]]
+    seen = [replicate.parts["effect:"]["effects"]["effect"][0] for replicate in (*one, *two)]
+    assert [replicate.index for replicate in one] == [0, 1, 2] and len({*told, *seen}) == len(told) + 6
+    with pytest.raises(UsageError, match="seeds 0 to 10"):
+        family("fake").subject(fresh.PILOTS)  # the family itself is as it was
+
+
+def test_siblings_of_a_fresh_seed_are_the_next_ones(made: Claim) -> None:
+    subjects = fresh.FreshSubjects()
+    found = subjects.siblings(item(made).subject, fresh.PILOTS)
+    assert found is not None
+    assert [lm.facts["seed"] for lm in itertools.islice(found, 2)] == [fresh.PILOTS + 1, fresh.PILOTS + 2]
+    assert subjects.siblings(item(made, "gpt", "model").subject, 0) is None and subjects.seeds(item(made).subject) is None
+
+
+def test_blocks_of_a_trial_share_no_replicate(tmp_path: Path, made: Claim) -> None:
+    opened = fresh.fresh_session(checked(store=tmp_path / "store"))
+    found = [block(trial(made, "planted"), opened, number) for number in range(4)]
+    effects = [one["effect"][0] for each in found for one in each["effects"]]
+    assert len(set(effects)) == len(effects) == 44 and {each["verdict"] for each in found} == {"SUPPORTED"}
+    short = block(trial(made, "lacking"), opened, 0)
+    assert len(short["effects"]) == 6 and short["verdict"] == "REFUTED"  # ends with the decision
+
+
+def test_rates_of_a_claim_that_works(tmp_path: Path, made: Claim) -> None:
+    found = rows(made, tmp_path)
+    by = {(row["what"], row["of"], row["on"]): row for row in found}
+    assert by["power", "planted", "planted"]["share"] == 1 and by["power", "planted", "planted"]["meets"] is True
+    for name, on in (("level = nothing", "fake"), ("lacking", "lacking")):
+        assert by["null", name, on]["meets"] is True and by["null", name, on]["independent"] == 36
+    edge = by["edge", "effect", "planted"]
+    assert edge["tier"] == "direct" and edge["share"] < 0.15 and edge["low"] <= edge["share"] <= edge["high"]
+    text = rates_text({"id": found})
+    assert "36 independent verdicts" in text and "moved to the edge" in text
+
+
+def test_fewer_verdicts_meet_nothing(tmp_path: Path, made: Claim) -> None:
+    assert not any(row["meets"] for row in rows(made, tmp_path, verdicts=5))
+
+
+def test_a_claim_that_always_supports_is_seen(tmp_path: Path) -> None:
+    def deaf(level: float, rng: Any) -> float:
+        """Says the same of whatever it is given."""
+        return 5.0 + float(rng.normal())
+
+    found = rows(declared(deaf, controls=CONTROLS), tmp_path)
+    assert {row["share"] for row in found if row["what"] == "null"} == {1.0}
+    assert not any(row["meets"] for row in found if row["what"] == "null")
+
+
+def test_equal_effects_have_no_spread_to_move(tmp_path: Path) -> None:
+    def flat(level: float) -> float:
+        """Level."""
+        return level
+
+    (edge, own) = [row for row in rows(declared(flat, controls=CONTROLS), tmp_path, 2) if row["what"] == "edge"]
+    assert edge["share"] is own["share"] is None and not edge["meets"] and "no spread" in words.rate(edge)
+
+
+def test_events_at_the_edge_are_enumerated(tmp_path: Path) -> None:
+    def there(level: float) -> bool:
+        """Whether the level is high."""
+        return level > 0
+
+    claim = declared(there, holds=rate_above(0.5), controls=CONTROLS)
+    (edge,) = [row for row in rows(claim, tmp_path, 2) if row["what"] == "edge"]
+    assert edge["tier"] == "exact" and edge["share"] == pytest.approx(38 / 2048, abs=1e-4) and edge["meets"]
+
+
+def test_a_recorded_family_is_a_pool_and_the_constructed_one_stands_beside_it(
+    tmp_path: Path, made: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "renewable", lambda subject: subject.name == "planted")
+    kinds = [(one.what, one.control.name if one.control else "", one.subject.name, one.direct) for one in trials_of(made, "id")]
+    assert kinds == [
+        ("power", "planted", "planted", True),
+        ("null", "level = nothing", "fake", False),
+        ("null", "level = nothing", "planted", True),
+        ("null", "lacking", "lacking", False),
+        ("edge", "", "fake", False),
+    ]
+    found = rows(made, tmp_path, 36)
+    drawn = [row for row in found if row["tier"] == "resampled"]
+    assert len(drawn) == 3 and {row["independent"] for row in drawn} == {1}
+    assert not any(row["meets"] for row in drawn) and {words.met(row) for row in drawn} == {"not counted"}
+
+
+def test_rates_are_committed_beside_the_controls_and_say_what_changed(
+    tmp_path: Path, made: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committed, "folder_of", lambda claim: tmp_path)
+    assert keep.calibration_of(made) is None
+    committed.write(tmp_path, committed.CALIBRATION, {made.name: {"planted": {"verdict": "SUPPORTED"}}})
+    keep.keep_rates(made, rows(made, tmp_path, 2), "2026-11-24")
+    found = keep.calibration_of(made)
+    assert found is not None and found["stale"] == [] and found["rows"]
+    assert committed.read(tmp_path, committed.CALIBRATION)[made.name]["planted"] == {"verdict": "SUPPORTED"}
+    other = declared(noisy, controls=CONTROLS, holds=above(0.6, unit="nat"))
+    assert keep.calibration_of(other)["stale"] == ["protocol"]  # type: ignore[index]
+    fake_family("planted", [8.0])
+    assert keep.calibration_of(made)["stale"] == ["subjects"]  # type: ignore[index]
+    assert "STALE: subjects changed since 2026-11-24" in words.calibration(keep.calibration_of(made))  # type: ignore[arg-type]
+
+
+def test_power_names_its_burned_pilots(tmp_path: Path, made: Claim) -> None:
+    options = checked(store=tmp_path / "store")
+    found = power(made, "id", options, at=3.0, pilot=8)
+    (effect,) = found["effects"].values()
+    assert found["burned"] == list(range(fresh.PILOTS, fresh.PILOTS + 8)) and effect["distance"] == 3.0
+    assert effect["power"] > 0.8 and effect["needed"] in (6, 11)
+    assert power(made, "id", options, at=0.3, pilot=8)["effects"]["effect"]["needed"] is None
+    text = power_text(found)
+    assert "indices 1000000 to 1000007: burned, no verdict reads them" in text
+    assert power(made, "id", options)["effects"]["effect"]["distance"] == 0.5  # as far from the edge as that from zero
+
+
+def test_power_on_a_control_and_where_nothing_can_be_judged(tmp_path: Path, made: Claim) -> None:
+    assert power(made, "id", checked(store=tmp_path / "store"), on="planted")["subject"] == "planted"
+
+    def broken(level: float) -> float:
+        """Nothing."""
+        raise ValueError("no such thing")
+
+    with pytest.raises(UsageError, match="no pilot replicate of broken on fake could be judged: ValueError"):
+        power(declared(broken, controls=CONTROLS), "id", checked(store=tmp_path / "store"))
+
+
+def test_variants_are_not_calibrated(tmp_path: Path) -> None:
+    def chosen(level: float, rng: Any, way: str = "a") -> float:
+        """Level with noise."""
+        return level + float(rng.normal())
+
+    claim = declared(chosen, controls=CONTROLS, variants=[variant("other", way="b")])
+    opened = fresh.fresh_session(checked(store=tmp_path / "store"))
+    assert block(trial(claim, "lacking"), opened, 0)["verdict"] == "REFUTED"
