@@ -31,6 +31,11 @@ class Net:
     def requires_grad_(self, flag):
         return self
 
+    def parameters(self):
+        return ()
+
+    buffers = parameters
+
 
 @organism("toy-strong", evidence="organism", description="a number in place of a network")
 def strong(seed):

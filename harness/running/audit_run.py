@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -39,20 +39,34 @@ def excuses_of(claim: Claim) -> Mapping[str, str]:
     return excuses
 
 
-def audit_all(claims: Mapping[str, Claim], options: Options, *, jobs: int, root: Path) -> dict[str, dict[str, Any]]:
-    """Audits by claim id, in the order of the claims; a bar on stderr shows how far they are."""
-    with _Bar(unit="claim") as bar:
-        if jobs < 2 or len(claims) < 2:
-            session, found = Session(options), dict[str, dict[str, Any]]()
-            for identity, claim in claims.items():
-                found[identity] = audit(claim, identity, session, excuses_of(claim), partial(bar.show, len(found), len(claims)))
-                bar.show(len(found), len(claims), "audited")
-            return found
-        return _in_processes(claims, options, jobs, root, bar)
+Done = Callable[[str, dict[str, Any]], None]
 
 
-def _in_processes(claims: Mapping[str, Claim], options: Options, jobs: int, root: Path, bar: _Bar) -> dict[str, dict[str, Any]]:
+def audit_all(
+    claims: Mapping[str, Claim], options: Options, *, jobs: int, root: Path, done: Done = lambda *_: None
+) -> dict[str, dict[str, Any]]:
+    """Audits by claim id, in the order of the claims; a bar on stderr shows how far they are.
+
+    Args:
+        done: called with id and audit as each claim is finished, so that an interruption loses nothing.
+    """
     found: dict[str, dict[str, Any]] = {}
+    with _Bar(unit="claim") as bar:
+        several = jobs > 1 and len(claims) > 1
+        for identity, entry in _in_processes(claims, options, jobs, root) if several else _here(claims, options, bar):
+            found[identity] = entry
+            done(identity, entry)
+            bar.show(len(found), len(claims), identity.rpartition(":")[2])
+    return {identity: found[identity] for identity in claims}
+
+
+def _here(claims: Mapping[str, Claim], options: Options, bar: _Bar) -> Iterator[tuple[str, dict[str, Any]]]:
+    session = Session(options)
+    for number, (identity, claim) in enumerate(claims.items()):
+        yield identity, audit(claim, identity, session, excuses_of(claim), partial(bar.show, number, len(claims)))
+
+
+def _in_processes(claims: Mapping[str, Claim], options: Options, jobs: int, root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=executor._start, initargs=(options, [], root))
     try:
@@ -61,13 +75,11 @@ def _in_processes(claims: Mapping[str, Claim], options: Options, jobs: int, root
             entry = future.result()
             if isinstance(entry, str):
                 raise ClaimbenchError(entry)
-            found[running[future]] = entry
-            bar.show(len(found), len(claims), running[future].rpartition(":")[2])
+            yield running[future], entry
     except BrokenProcessPool:
         raise ClaimbenchError("a measuring process died (killed, or out of memory): run again to go on") from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return {identity: found[identity] for identity in claims}
 
 
 def _one(file: str, name: str, identity: str) -> dict[str, Any] | str:

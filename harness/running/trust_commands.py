@@ -58,10 +58,12 @@ def _audit(asked: argparse.Namespace) -> int:
     from .trust import AUDIT, keep
 
     claims = selected(asked.claims)
-    found = audit_all(claims, _options(asked), jobs=asked.jobs, root=Path.cwd())
-    if asked.record:
-        for identity, entry in found.items():
+
+    def done(identity: str, entry: dict[str, Any]) -> None:
+        if asked.record:
             keep(claims[identity], AUDIT, entry)
+
+    found = audit_all(claims, _options(asked), jobs=asked.jobs, root=Path.cwd(), done=done)
     if asked.json:
         print(json.dumps(found, indent=1))
     else:

@@ -48,6 +48,11 @@ class Net:
     def requires_grad_(self, flag):
         return self
 
+    def parameters(self):
+        return ()
+
+    buffers = parameters
+
 
 def number(name, levels, seeds=11):
     """A family whose seed s has the level levels[s % len(levels)]."""
