@@ -23,7 +23,8 @@ def add_to(add: Add) -> None:
 
     found = add("robust", "measure a claim under every reasonable combination of its choices", _robust)
     found.add_argument("claim", metavar="CLAIM", help="a finding or a claim")
-    found.add_argument("--model", metavar="PATH", help="on this model, also in half precision; by default on its first family")
+    found.add_argument("--model", metavar="PATH", help="on this model; by default on the claim's first family")
+    found.add_argument("--dtypes", metavar="LIST", help="precisions (default: float32, on a given model float32,bfloat16)")
     found.add_argument("--most", type=int, default=64, metavar="N", help="specifications, fewest changes first (default: 64)")
     found.add_argument("--json", action="store_true", help="as JSON")
     found.add_argument("--record", action="store_true", help="commit the curve beside the claim, in robust.json")
@@ -83,7 +84,8 @@ def _robust(asked: argparse.Namespace) -> int:
 
     identity, claim = one(asked.claim)
     model = model_subject(asked.model) if asked.model else None
-    sessions = {dtype: Session(_options(asked, dtype=dtype)) for dtype in (DTYPES if model else DTYPES[:1])}
+    dtypes = asked.dtypes.split(",") if asked.dtypes else DTYPES if model else DTYPES[:1]
+    sessions = {dtype: Session(_options(asked, dtype=dtype)) for dtype in dtypes}
     card = finding_of(claim)
     with _Bar(unit="specification") as bar:
         entry = robust(
