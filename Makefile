@@ -18,6 +18,11 @@ claims: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest tests -n $(JOBS)
 
+# The peers come with the extra `bench`. QUICK=1 takes smaller shapes.
+bench: $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(RUN) -P benchmarks/bench.py $(if $(QUICK),--quick)
+
 lint: $(READY)
 	$(RUN) -m ruff check harness claims fixtures tests conftest.py
 	$(RUN) -m mypy

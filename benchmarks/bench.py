@@ -1,0 +1,283 @@
+"""What sweeps cost beside every peer, in one run: `make bench`, or `python -P benchmarks/bench.py [--quick] [ROW ...]`.
+
+Each side runs in a process of its own (`side.py`) and they take turns within every repeat, so that a disturbance meets all.
+A ratio is that of processor seconds, of one repeat; the median, the least and the largest of the repeats are given.
+Writes benchmarks/results.json and the table of docs/benchmarks.md. A side that is not installed is left out by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PEERS = ("hooks", "nnsight", "transformer_lens")
+
+FULL = {
+    "gpt2": {"family": "gpt2", "layers": 12, "heads": 12, "groups": 12, "width": 768, "vocab": 50257, "rows": 8, "length": 64},
+    "llama": {"family": "llama", "layers": 12, "heads": 12, "groups": 4, "width": 768, "vocab": 32000, "rows": 8, "length": 64},
+}
+#: A twelfth of the work; the unembedding has the same share of a forward pass.
+QUICK = {
+    "gpt2": {"family": "gpt2", "layers": 6, "heads": 6, "groups": 6, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
+    "llama": {"family": "llama", "layers": 6, "heads": 6, "groups": 2, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
+}
+Row = dict[str, Any]
+
+
+class Side:
+    """A worker process that answers requests."""
+
+    def __init__(self, name: str, shape: Row, threads: int) -> None:
+        self.name = name
+        command = [sys.executable, "-P", str(Path(__file__).with_name("side.py")), name, json.dumps(shape), str(threads)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.missing: str | None = self._read().get("missing")
+
+    def ask(self, **request: Any) -> Row:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _read(self) -> Row:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            return {"missing": f"the process ended with exit code {self.process.wait()}"}
+        found: Row = json.loads(line)
+        return found
+
+
+class Bench:
+    """The rows of one run."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.shapes = QUICK if options.quick else FULL
+        self.rows: list[Row] = []
+        self.left_out: dict[str, str] = {}
+
+    def add(self, name: str, ratios: list[float], against: str, unit: str = "processor seconds", reach: str = "", **more: Any) -> None:
+        ratios = sorted(ratios)
+        row = {"name": name, "ratio": ratios[len(ratios) // 2], "low": ratios[0], "high": ratios[-1], "against": against}
+        row = {**{key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}, "unit": unit, "reach": reach, **more}
+        self.rows.append(row)
+        print(f"{name}: {row['ratio']} ({row['low']} to {row['high']}) of {against} {reach}", flush=True)
+
+    def sides(self, names: tuple[str, ...], shape: Row) -> dict[str, Side]:
+        found = {}
+        for name in names:
+            side = Side(name, shape, self.options.threads)
+            if side.missing is None:
+                found[name] = side
+            else:
+                self.left_out[name] = side.missing
+                print(f"left out: {name}: {side.missing}", flush=True)
+        return found
+
+    # ---- rows
+
+    def exact(self) -> None:
+        """All heads, exactly: full logits, then the last token, on both shapes."""
+        for family, shape in self.shapes.items():
+            every = [[[at, head]] for at in range(shape["layers"]) for head in range(shape["heads"])]
+            for last in (False, True):
+                sides = self.sides(("claimbench", *PEERS, "matmuls"), shape)
+                costs, error = self._rounds(sides, every, last)
+                peers = {name: _median(costs[name]) for name in PEERS if name in costs}
+                fastest = min(peers, key=lambda name: peers[name])
+                what = f"exact sweep of {len(every)} heads, {family} shape, {'last token' if last else 'full logits'}"
+                reach = "<= 0.45" if last else "<= 0.60"
+                per = {name: round(_median(found), 4) for name, found in costs.items()}
+                ours = costs["claimbench"]
+                for name in peers:
+                    ratios = [mine / theirs for mine, theirs in zip(ours, costs[name], strict=True)]
+                    best = f"{name}{' (fastest peer)' if name == fastest else ''}"
+                    self.add(what, ratios, best, reach=reach if name == fastest else "", seconds_per_head=per, largest_difference=error)
+                floor = [mine / least for mine, least in zip(ours, costs["matmuls"], strict=True)]
+                self.add(what, floor, "bare matmuls that cannot be avoided", reach="" if last else "<= 1.25")
+                for side in sides.values():
+                    side.close()
+
+    def _rounds(self, sides: dict[str, Side], every: list[Any], last: bool) -> tuple[dict[str, list[float]], float]:
+        """Processor seconds a head by side and repeat, and the largest difference of any value from that of the hooks."""
+        costs: dict[str, list[float]] = {name: [] for name in sides}
+        rng, error = random.Random(0), 0.0
+        for repeat in range(-1, self.options.repeats):  # the first one warms up
+            some = sorted(rng.sample(range(len(every)), self.options.heads))
+            values: dict[str, list[float]] = {}
+            for name, side in sides.items():
+                asked = every if name == "claimbench" else [every[number] for number in some]
+                found = side.ask(do="sweep", sets=asked, last=last)
+                if repeat >= 0:
+                    costs[name].append(found["seconds"] / (len(every) if name == "matmuls" else len(asked)))
+                if "values" in found:
+                    values[name] = [found["values"][number] for number in some] if name == "claimbench" else found["values"]
+            for name, mine in values.items():
+                worst = max(abs(one - other) for one, other in zip(mine, values["hooks"], strict=True))
+                if worst > 1e-5:
+                    print(f"{name} differs from plain hooks by {worst:.2g}", flush=True)
+                error = max(error, worst)
+        return costs, error
+
+    def screened(self) -> None:
+        """The twelve most important heads; a peer would need its exact loop over all heads."""
+        shape = self.shapes["gpt2"]
+        sides = self.sides(("claimbench", *PEERS), shape)
+        every = [[[at, head]] for at in range(shape["layers"]) for head in range(shape["heads"])]
+        top = 12 * len(every) // 144
+        ratios: dict[str, list[float]] = {name: [] for name in PEERS if name in sides}
+        confirmed = 0
+        for repeat in range(self.options.repeats):
+            mine = sides["claimbench"].ask(do="screen", top=top, seed=repeat)
+            confirmed += mine["confirmed"]
+            for name in ratios:
+                theirs = sides[name].ask(do="sweep", sets=every[repeat :: len(every) // 4][:4])
+                ratios[name].append(mine["seconds"] / (theirs["seconds"] / 4 * len(every)))
+        fastest = max(ratios, key=lambda name: _median(ratios[name]))
+        what = f"the {top} most important of {len(every)} heads, screened"
+        self.add(what, ratios[fastest], f"{fastest}, exact (fastest peer)", reach="<= 0.15", confirmed=confirmed / self.options.repeats)
+        same, sets = 0, self.options.prompt_sets
+        for seed in range(100, 100 + sets):
+            mine = sides["claimbench"].ask(do="screen", top=top, seed=seed)
+            exact = sides["claimbench"].ask(do="sweep", sets=every, seed=seed, top=top)
+            same += [name.removeprefix("ablated ").removesuffix(" (zero)") for name in mine["top"]] == exact["top"]
+        self.add(f"{what}: the same heads as the exact sweep", [same / sets], f"{sets} prompt sets", "share of sets", ">= 0.95")
+        for side in sides.values():
+            side.close()
+
+    def sets(self) -> None:
+        """Random head sets against one target set: as many heads, anywhere."""
+        shape = self.shapes["gpt2"]
+        sides, rng = self.sides(("claimbench", "hooks"), shape), random.Random(1)
+        every = [[at, head] for at in range(shape["layers"]) for head in range(shape["heads"])]
+        size = max(2, len(every) // 24)
+        chosen = [rng.sample(every, size) for _ in range(25 if self.options.quick else 100)]
+        ratios = []
+        for repeat in range(self.options.repeats):
+            mine = sides["claimbench"].ask(do="sweep", sets=chosen)
+            theirs = sides["hooks"].ask(do="sweep", sets=chosen[repeat::10][:6])
+            ratios.append(theirs["seconds"] / len(chosen[repeat::10][:6]) * len(chosen) / mine["seconds"])
+        what = f"{len(chosen)} random sets of {size} heads, times faster"
+        self.add(what, ratios, "one forward pass each (plain hooks)", "times", ">= 1.2")
+        for side in sides.values():
+            side.close()
+
+    def memory(self) -> None:
+        """What a sweep adds to a process, over numbers of heads; the shape is that of the quick run."""
+        grown = {}
+        for layers, heads in ((6, 6), (12, 12), (24, 24)):
+            shape = {**QUICK["gpt2"], "layers": layers, "heads": heads, "width": 384}
+            side = self.sides(("claimbench",), shape)["claimbench"]
+            every = [[[at, head]] for at in range(layers) for head in range(heads)]
+            grown[layers * heads] = side.ask(do="sweep", sets=every, memory=True)["grown_mb"]
+            side.close()
+        ratio = grown[576] / max(grown[36], 1e-9)
+        curve = {str(heads): round(megabytes, 1) for heads, megabytes in grown.items()}
+        self.add("memory that a sweep adds, 576 heads", [ratio], "36 heads", "peak memory", "about 1", megabytes=curve)
+
+    def cost(self) -> None:
+        """Processor seconds a head over depth, width and length, with the exponent of a line through their logarithms."""
+        base = {**QUICK["gpt2"], "layers": 4, "heads": 4, "width": 256, "vocab": 8000}
+        for name, values in (("layers", (3, 6, 12)), ("width", (128, 256, 512)), ("length", (32, 64, 128, 256))):
+            seconds = {}
+            for value in values:
+                shape = {**base, name: value}
+                side = self.sides(("claimbench",), shape)["claimbench"]
+                every = [[[at, head]] for at in range(shape["layers"]) for head in range(shape["heads"])]
+                times = [side.ask(do="sweep", sets=every)["seconds"] / len(every) for _ in range(3)]
+                seconds[value] = min(times)
+                side.close()
+            curve = {str(value): round(cost, 5) for value, cost in seconds.items()}
+            self.add(f"cost of a head over {name}, exponent", [_slope(seconds)], "itself", "exponent", seconds_per_head=curve)
+
+
+def _median(numbers: list[float]) -> float:
+    return sorted(numbers)[len(numbers) // 2]
+
+
+def _slope(points: dict[int, float]) -> float:
+    x, y = [math.log(value) for value in points], [math.log(cost) for cost in points.values()]
+    a, b = sum(x) / len(x), sum(y) / len(y)
+    return sum((p - a) * (q - b) for p, q in zip(x, y, strict=True)) / sum((p - a) ** 2 for p in x)
+
+
+def machine() -> Row:
+    """What the figures were measured on."""
+    cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "load": round(os.getloadavg()[0], 1)}
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def table(found: Row) -> str:
+    head = "| what | ratio | least to largest | against | reach |\n| --- | --: | --- | --- | --- |"
+    lines = [f"| {r['name']} | {r['ratio']:.3g} | {r['low']:.3g} to {r['high']:.3g} | {r['against']} | {r['reach']} |" for r in found["rows"]]
+    notes = [f"Left out: {name} ({why})." for name, why in found["left_out"].items()]
+    where = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
+    return "\n".join([head, *lines, "", f"{found['mode']} run, {found['threads']} thread; {where}.", *notes])
+
+
+ROWS: dict[str, Callable[[Bench], None]] = {
+    "exact": Bench.exact,
+    "screened": Bench.screened,
+    "sets": Bench.sets,
+    "memory": Bench.memory,
+    "cost": Bench.cost,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="smaller shapes: minutes, not hours")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--heads", type=int, default=6, help="heads that a naive peer runs in each repeat; each costs it the same")
+    parser.add_argument("--prompt-sets", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    if unknown := [name for name in options.rows if name not in ROWS]:
+        parser.error(f"unknown row {unknown[0]}; choose from {', '.join(ROWS)}")
+    bench = Bench(options)
+    for name in options.rows or ROWS:
+        ROWS[name](bench)
+        found = {
+            "mode": "quick" if options.quick else "full",
+            "threads": options.threads,
+            "machine": machine(),
+            "left_out": bench.left_out,
+            "rows": [{**row, "machine": platform.node() and machine()["cpu"]} for row in bench.rows],
+        }
+        if not options.rows:
+            write(found)
+
+
+def write(found: Row) -> None:
+    """results.json, and the table in the documentation."""
+    (ROOT / "benchmarks" / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+    page = ROOT / "docs" / "benchmarks.md"
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split("<!-- begin results -->\n")
+    after = rest.split("<!-- end results -->")[1]
+    page.write_text(f"{before}<!-- begin results -->\n{table(found)}\n<!-- end results -->{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
