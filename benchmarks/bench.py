@@ -40,7 +40,9 @@ class Side:
     def __init__(self, name: str, shape: Row, threads: int) -> None:
         self.name = name
         command = [sys.executable, "-P", str(Path(__file__).with_name("side.py")), name, json.dumps(shape), str(threads)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         self.missing: str | None = self._read().get("missing")
 
     def ask(self, **request: Any) -> Row:
@@ -72,7 +74,9 @@ class Bench:
         self.rows: list[Row] = []
         self.left_out: dict[str, str] = {}
 
-    def add(self, name: str, ratios: list[float], against: str, unit: str = "processor seconds", reach: str = "", **more: Any) -> None:
+    def add(
+        self, name: str, ratios: list[float], against: str, unit: str = "processor seconds", reach: str = "", **more: Any
+    ) -> None:
         ratios = sorted(ratios)
         row = {"name": name, "ratio": ratios[len(ratios) // 2], "low": ratios[0], "high": ratios[-1], "against": against}
         row = {**{key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}, "unit": unit, "reach": reach, **more}
@@ -108,7 +112,9 @@ class Bench:
                 for name in peers:
                     ratios = [mine / theirs for mine, theirs in zip(ours, costs[name], strict=True)]
                     best = f"{name}{' (fastest peer)' if name == fastest else ''}"
-                    self.add(what, ratios, best, reach=reach if name == fastest else "", seconds_per_head=per, largest_difference=error)
+                    self.add(
+                        what, ratios, best, reach=reach if name == fastest else "", seconds_per_head=per, largest_difference=error
+                    )
                 floor = [mine / least for mine, least in zip(ours, costs["matmuls"], strict=True)]
                 self.add(what, floor, "bare matmuls that cannot be avoided", reach="" if last else "<= 1.25")
                 for side in sides.values():
@@ -151,7 +157,9 @@ class Bench:
                 ratios[name].append(mine["seconds"] / (theirs["seconds"] / 4 * len(every)))
         fastest = max(ratios, key=lambda name: _median(ratios[name]))
         what = f"the {top} most important of {len(every)} heads, screened"
-        self.add(what, ratios[fastest], f"{fastest}, exact (fastest peer)", reach="<= 0.15", confirmed=confirmed / self.options.repeats)
+        self.add(
+            what, ratios[fastest], f"{fastest}, exact (fastest peer)", reach="<= 0.15", confirmed=confirmed / self.options.repeats
+        )
         same, sets = 0, self.options.prompt_sets
         for seed in range(100, 100 + sets):
             mine = sides["claimbench"].ask(do="screen", top=top, seed=seed)
@@ -219,7 +227,9 @@ def _slope(points: dict[int, float]) -> float:
 
 def machine() -> Row:
     """What the figures were measured on."""
-    cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    cpu = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine()
+    )
     return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "load": round(os.getloadavg()[0], 1)}
 
 
@@ -229,7 +239,10 @@ def _lines(path: str) -> list[str]:
 
 def table(found: Row) -> str:
     head = "| what | ratio | least to largest | against | reach |\n| --- | --: | --- | --- | --- |"
-    lines = [f"| {r['name']} | {r['ratio']:.3g} | {r['low']:.3g} to {r['high']:.3g} | {r['against']} | {r['reach']} |" for r in found["rows"]]
+    lines = [
+        f"| {r['name']} | {r['ratio']:.3g} | {r['low']:.3g} to {r['high']:.3g} | {r['against']} | {r['reach']} |"
+        for r in found["rows"]
+    ]
     notes = [f"Left out: {name} ({why})." for name, why in found["left_out"].items()]
     where = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
     return "\n".join([head, *lines, "", f"{found['mode']} run, {found['threads']} thread; {where}.", *notes])
