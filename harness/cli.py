@@ -68,10 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     families.add_argument("--write", type=Path, metavar="FILE", help="write the page of the documentation")
     record = add("record", "commit costs and control verdicts from a results.json beside the claims", _record)
     record.add_argument("results", type=Path)
-    from .running import rate_commands, trust_commands
+    from .running import rate_commands, store_command, trust_commands
 
     trust_commands.add_to(add)
     rate_commands.add_to(add)
+    store_command.add_to(add)
     return parser
 
 

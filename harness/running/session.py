@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..claim import Claim
 from ..paper import Paper, card_beside
 from ..verdict import Verdict
+from .history import History
 from .item import Item
 from .judging import Standing, stand
 from .measure import Measurer, Replicate
@@ -42,6 +43,7 @@ class Session:
         self.measurer = Measurer(self.store, self.subjects, options.seed)
         self.measurer.runs.retrain = options.profile.retrain
         self.recorded = Recorded(self.store, options)
+        self.history = History(self.store)
         self._papers: dict[Path, Paper | None] = {}
 
     def run(self, item: Item, progress: Progress | None = None) -> dict[str, Any]:
@@ -79,7 +81,9 @@ class Session:
         disagreement = self.recorded.disagreement(item.subject)
         if disagreement is not None:
             standing = Standing(Verdict.INVALID, disagreement, len(replicates), standing.judgement, standing.variants)
-        return result_of(item, standing, replicates, self)
+        found = result_of(item, standing, replicates, self)
+        self.history.keep(found)
+        return found
 
     def design(self, item: Item) -> Seeds | Prompts:
         """How the replicates of an item are looked at."""

@@ -43,7 +43,7 @@ class Store:
             (self.folder / "entries").mkdir(parents=True, exist_ok=True)
             (self.folder / "locks").mkdir(exist_ok=True)
             if not stamp.exists():
-                _write(stamp, json.dumps({"format": FORMAT}))
+                write_whole(stamp, json.dumps({"format": FORMAT}))
             found = json.loads(stamp.read_text())["format"]
         except OSError as error:
             raise StoreError(f"store {self.folder} cannot be used ({error.strerror}): choose another with --store") from None
@@ -85,7 +85,7 @@ class Store:
         text = json.dumps({"format": FORMAT, "sha256": _digest(body), "about": dict(about or {}), "body": body}, allow_nan=False)
         try:
             path.parent.mkdir(exist_ok=True)
-            _write(path, text)
+            write_whole(path, text)
         except OSError as error:
             raise self.unwritable(error) from None
 
@@ -136,7 +136,8 @@ def _digest(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file aside and rename it, so that a reader sees it whole or not at all."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:

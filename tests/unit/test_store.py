@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from claimbench.errors import StoreError
 from claimbench.running import store as room
+from claimbench.running import tidy
 from claimbench.running.store import Store, key_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,3 +138,68 @@ def test_a_lock_is_freed_when_what_it_guards_fails(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with store.lock("ab" * 32):
         pass
+
+
+def test_cleaning_removes_what_the_dead_left_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for key in ("ab" * 32, "cd" * 32):
+        store.put(key, {"level": 1}, about={"finding": "toy/large"})
+    os.utime(store.path("cd" * 32), (1, 1))
+    dead, alive = (store.path("ab" * 32).parent / name for name in (".dead.x", ".alive.x"))
+    for path in (dead, alive):
+        path.touch()
+    os.utime(dead, (1, 1))
+    (store.folder / "locks" / "old.lock").touch()
+    with Store(store.folder).lock("ab" * 32):
+        removed = tidy.clean(store)
+        assert removed == {"files written aside": 1, "locks": 1, "measurements": 0}
+        assert alive.exists() and not dead.exists()
+        assert [path.suffix for path in (store.folder / "locks").iterdir()].count(".lock") == 1
+    assert tidy.clean(store, older_than=1)["measurements"] == 1
+    assert [key for key, _ in tidy.entries(store)] == ["ab" * 32]
+
+
+def test_a_store_lists_by_finding_and_names_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.put("ab" * 32, {"level": 1}, about={"finding": "toy/large"})
+    store.put("cd" * 32, {"level": 2})
+    assert [(row["finding"], row["entries"]) for row in tidy.listing(store)] == [("(not told)", 1), ("toy/large", 1)]
+    assert tidy.damaged(store) == []
+    store.path("cd" * 32).write_text("{}")
+    (line,) = tidy.damaged(store)
+    assert "corrupt" in line and "cd" * 32 in line
+
+
+def test_an_error_is_tried_again_by_the_next_run_and_not_by_this_one(tmp_path: Path) -> None:
+    from running_fakes import declared, fake_family, item, session
+
+    fake_family("fake", [1.0])
+    tried: list[int] = []
+
+    def effect(lm: Any) -> float:
+        """Level."""
+        tried.append(1)
+        if len(tried) == 1:
+            raise RuntimeError("out of luck")
+        return float(lm.facts["level"])
+
+    made = item(declared(effect))
+    first = session(tmp_path)
+    assert first.measurer.replicate(made, 3).fatal["problem"]["verdict"] == "ERROR"
+    assert first.measurer.replicate(made, 3).fatal["problem"]["verdict"] == "ERROR" and len(tried) == 1
+    second = session(tmp_path)
+    assert second.measurer.replicate(made, 3, measure=False) is None
+    assert second.measurer.replicate(made, 3).fatal is None and len(tried) == 2
+    assert session(tmp_path).measurer.replicate(made, 3, measure=False).fatal is None
+
+
+def test_results_are_kept_once_with_the_day_they_were_first_seen(tmp_path: Path) -> None:
+    from claimbench.running.history import KEPT, History
+
+    history = History(Store(tmp_path / "store"))
+    result: dict[str, Any] = {name: name for name in KEPT} | {"control": None, "finding": "toy/large"}
+    for day, verdict in (("2026-01-02", "SUPPORTED"), ("2026-01-03", "SUPPORTED"), ("2026-01-01", "REFUTED")):
+        history.keep({**result, "verdict": verdict, "measured_at": day})
+    found = [(one["date"], one["verdict"]) for one in history.of("toy/large")]
+    assert found == [("2026-01-01", "REFUTED"), ("2026-01-02", "SUPPORTED")]
+    assert list(history.of("toy/other")) == []
