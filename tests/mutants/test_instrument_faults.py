@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from claimbench.errors import ClaimbenchError, InvalidMeasurement, NotApplicable
-from claimbench.interventions import changing, edges, heads, instrument, parts, proof, stream
+from claimbench.interventions import changing, edges, heads, instrument, padding, parts, proof, stream
 from claimbench.interventions.attention import Plan
 from claimbench.interventions.changing import Changing, Feed
 from claimbench.interventions.sites import Site, Where
@@ -190,7 +190,7 @@ def test_position_counted_from_the_wrong_end(monkeypatch: pytest.MonkeyPatch, lm
     oracle = wanted(lm, "mlp", 0, put)
     assert right(lm.replaced("L0.mlp@-1", 0.0).logits(IDS), oracle)
     real = Where.mask
-    monkeypatch.setattr(Where, "mask", lambda self, *args: real(self, *args).flip(1))
+    monkeypatch.setattr(Where, "mask", lambda self, *args, **ends: real(self, *args, **ends).flip(1))
     assert noticed(lambda: lm.replaced("L0.mlp@-1", 0.0).logits(IDS), oracle)
 
 
@@ -226,7 +226,7 @@ def test_means_of_one_batch(monkeypatch: pytest.MonkeyPatch, lm: LM) -> None:
 
 
 def test_a_row_is_its_own_donor(monkeypatch: pytest.MonkeyPatch, lm: LM) -> None:
-    monkeypatch.setattr(changing, "derangement", lambda n, seed: np.arange(n))
+    monkeypatch.setattr(changing, "donors", lambda lengths, seed: np.arange(len(lengths)))
     lm.ablated("L0.mlp", "resample", np.random.default_rng(0)).logits(IDS)
     assert lm.recorder.receipts[-1].neutral, "a resampling that changes nothing says so"
     assert heads.derangement(6, 0).tolist() != list(range(6))
@@ -276,3 +276,113 @@ def test_receipts_know_a_null_from_a_fault(lm: LM) -> None:
         assert receipt.moved_activation >= 0.4 and receipt.wired
     run = Changing(lm.scaled("L1.post", 2.0), torch.from_numpy(IDS), [slice(0, 6)])
     assert proof.null(run)
+
+
+# ---- padding
+
+
+def padded(side: str) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
+    """Two rows of 7 and 12 tokens, and the rows by themselves."""
+    ids, mask = torch.from_numpy(IDS[:2].copy()), torch.ones(2, 12, dtype=torch.long)
+    place = slice(0, 7) if side == "right" else slice(5, 12)
+    mask[0] = 0
+    mask[0, place] = 1
+    return {"input_ids": ids, "attention_mask": mask}, [ids[:1, place], ids[1:]]
+
+
+def row_by_row(view: LM, side: str) -> bool:
+    """Whether a padded batch is its rows, measured and held."""
+    batch, rows = padded(side)
+    real = batch["attention_mask"].bool()
+    with view.held() as model, torch.no_grad():
+        held = model(**batch, position_ids=(real.cumsum(1) - 1).clamp_min(0)).logits
+    alone = [view.logits(row)[0] for row in rows]
+    return all(right(found[row][real[row]], alone[row]) for found in (view.logits(batch), held) for row in (0, 1))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("fault", ["places are columns", "negative places from the batch's end", "means over padding"])
+def test_padding_ignored(monkeypatch: pytest.MonkeyPatch, lm: LM, fault: str, side: str) -> None:
+    view = lm.scaled("L0.mlp@-1", 3).replaced("L1.mlp@2", torch.linspace(-1, 1, 32))
+    if fault == "means over padding":
+        batch, rows = padded(side)
+        site = Site.parse("L0.mlp")
+        mean = torch.cat([lm.activations(row, site)[site][0] for row in rows]).mean(0)
+        oracle = lm.replaced(site, mean).logits(rows[0])[0]
+        real = batch["attention_mask"][0].bool()
+        assert right(lm.ablated(site, "mean").logits(batch)[0][real], oracle)
+        monkeypatch.setattr(changing, "wide", lambda mask, values: torch.ones_like(mask)[..., None])
+        assert noticed(lambda: lm.ablated(site, "mean").logits(batch)[0][real], oracle)
+        return
+    assert row_by_row(view, side)
+    if fault == "places are columns":
+        monkeypatch.setattr(padding.Batch, "_moved", lambda self, values, axis, sign: values)
+    else:
+        real = Where.mask
+        monkeypatch.setattr(Where, "mask", lambda self, ids, tokens, start=0, whole=None, ends=None: real(self, ids, tokens, start))
+    assert not row_by_row(view, side) or (fault == "places are columns" and side == "right"), "right padding moves nothing"
+
+
+# ---- grouped queries, donors, weights
+
+
+def test_head_slice_of_another_group(monkeypatch: pytest.MonkeyPatch, lm: LM) -> None:
+    """Keys and values given to query heads as if groups were interleaved: the identity check of the kind sees it."""
+    monkeypatch.setattr(torch.Tensor, "repeat_interleave", lambda self, n, dim: torch.cat([self] * n, dim))
+    with pytest.raises(NotApplicable, match="writing k back as it was changes the logits"):
+        lm.scaled("L0.H1.k", 2).logits(IDS)
+
+
+@pytest.mark.parametrize("shift", ["rows", "batches"])
+def test_donor_from_the_row_beside(monkeypatch: pytest.MonkeyPatch, lm: LM, shift: str) -> None:
+    lm.batch_size = 3
+    theirs = recorded("llama", lm.model, OTHER)["mlp", 1]
+    oracle = wanted(lm, "mlp", 1, lambda found: theirs)
+    run = lambda: lm.patched("L1.mlp", OTHER).logits(IDS)  # noqa: E731
+    assert right(run(), oracle)
+    real = Feed.advance
+
+    def wrong(self: Feed) -> None:
+        if shift == "batches" and not self.now:
+            next(self.passes)
+            return
+        real(self)
+        self.now = {site: found.roll(1, 0) for site, found in self.now.items()}
+
+    monkeypatch.setattr(Feed, "advance", wrong)
+    assert noticed(run, oracle)
+
+
+def test_cache_reused_after_the_weights_changed(monkeypatch: pytest.MonkeyPatch, lm: LM) -> None:
+    """A step of an optimiser between two runs on the same sequences: the kept plain run is not used again."""
+    view = lm.without([(1, 2)], "mean")
+    view.logits(IDS)
+    kept = lm._shared["runs"]
+    with torch.no_grad():
+        lm.model.model.layers[0].mlp.down_proj.weight.mul_(-1)
+    oracle = tiny_lm()
+    with torch.no_grad():
+        oracle.model.model.layers[0].mlp.down_proj.weight.mul_(-1)
+    assert right(view.logits(IDS), oracle.without([(1, 2)], "mean").logits(IDS))
+    with torch.no_grad():
+        lm.model.model.layers[0].mlp.down_proj.weight.mul_(-1)
+    stale = next(iter(kept._kept.values()))
+    fresh = tiny_lm().without([(1, 2)], "mean").logits(IDS)
+    monkeypatch.setattr(type(kept), "get", lambda self, *_: stale)
+    assert noticed(lambda: view.logits(IDS), fresh)
+
+
+def test_hook_left_behind_after_holding(monkeypatch: pytest.MonkeyPatch, lm: LM) -> None:
+    """A hook that nobody takes off shows in what is left on the model, and has no plan any more."""
+    plain, ids = lm.logits(IDS), torch.from_numpy(IDS)
+    view = lm.scaled("L0.mlp", 2)
+    with view.held() as model:
+        model(input_ids=ids)
+    assert untouched(lm.model) == []
+    real = torch.utils.hooks.RemovableHandle.remove
+    monkeypatch.setattr(torch.utils.hooks.RemovableHandle, "remove", lambda self: None)
+    with view.held() as model:
+        model(input_ids=ids)
+    monkeypatch.setattr(torch.utils.hooks.RemovableHandle, "remove", real)
+    assert "" in untouched(lm.model) and "model.layers.0.mlp" in untouched(lm.model)
+    assert torch.equal(lm.model(input_ids=ids).logits, plain)
