@@ -26,6 +26,8 @@ MISTAKES = {
     ("--model", "claims/test_toy.py"): "is a file",
     ("--model", "empty"): "empty folder",
     ("--base-model", "./no-such-folder"): "no such folder",
+    ("--task", "./no-such-file"): "cannot be read",
+    ("--task", "claims/test_toy.py"): "test_toy.py:1 is empty",
     ("--report", "claims/test_toy.py/report"): "cannot be written",
     ("--store", "claims/test_toy.py/store"): "cannot be used",
 }
