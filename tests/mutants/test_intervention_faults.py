@@ -14,6 +14,7 @@ from claimbench.interventions import attention, fallback, heads, instrument, rec
 from claimbench.interventions.attention import Plan, active
 from claimbench.interventions.heads import Write
 from claimbench.interventions.removing import PlainRuns, Removing
+from claimbench.subjects import lm as subject
 from claimbench.subjects.lm import LM
 
 from tiny_models import HEADS, KV_HEADS, oracle, projection, some_ids, tiny_lm, untouched
@@ -215,6 +216,9 @@ def test_bias_removed_too(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
                 bias.copy_(values)
 
     monkeypatch.setattr(Removing, "forward", forward)
+    with pytest.raises(InvalidMeasurement, match="weights of the model changed while it ran"):
+        right(lm, "llama", mode)
+    monkeypatch.setattr(subject, "check_weights", lambda *_: None)
     assert not right(lm, "llama", mode)
 
 
