@@ -22,7 +22,7 @@ from tiny_models import some_ids, tiny_lm, untouched
 from word_nets import lines, word_net
 
 SHIPPED = ("claimbench_word_pairs", "claimbench_indirect_object", "claimbench_choice")
-LINES = lines()
+LINES = lines(12)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "metric_list: [{metric: acc}]\n",
         "own_target": 'output_type: loglikelihood\ndoc_to_target: " {{target}} {{distractor}}"\nmetric_list: [{metric: acc}]\n',
         "own_text": 'output_type: generate_until\ndoc_to_target: "{{target}}"\nmetric_list: [{metric: exact_match}]\n'
-        'generation_kwargs: {until: ["."], max_gen_toks: 2, do_sample: false}\n',
+        'generation_kwargs: {until: ["|"], max_gen_toks: 2, do_sample: false}\n',
         "own_rolling": 'output_type: loglikelihood_rolling\ndoc_to_target: "{{prompt}}"\n'
         "metric_list: [{metric: word_perplexity}]\n",
     }.items():
@@ -142,7 +142,7 @@ def test_means_are_over_the_tokens_of_the_whole_task(words: LM, own: Path) -> No
     for _, head in heads:
         by_hand = by_hand.replaced(f"L1.H{head}.z", mean[head])
     view = words.without(heads, "mean")
-    results = [evaluate(view, "own_choice", include=own, batch_size=size) for size in (1, 4, 24)]
+    results = [evaluate(view, "own_choice", include=own, batch_size=size) for size in (1, 5)]
     for found in results:
         for line, item in zip(LINES, found.items, strict=True):
             wanted = [last_logits(by_hand, line["prompt"], line[kind]) for kind in ("target", "distractor")]
@@ -164,7 +164,7 @@ def test_the_head_that_does_the_task_is_needed_and_items_pair(words: LM, own: Pa
     assert abs(paired(plain, bystander, "margin")).max() < 0.5
     assert task_effect(words, view, "own_choice", include=own) == pytest.approx(float(lost.mean()))
     assert task_effect(words, words.scaled("L0.H0.z", 1.0), "own_choice", "acc", include=own) == 0.0
-    with pytest.raises(InvalidMeasurement, match="24 and 3, the first difference at place 3"):
+    with pytest.raises(InvalidMeasurement, match="12 and 3, the first difference at place 3"):
         paired(plain, evaluate(words, "own_choice", include=own, limit=3), "margin")
     with pytest.raises(UsageError, match=r"no item of task any has the score 'margn': known are acc, margin"):
         plain.scores("margn")
@@ -183,16 +183,16 @@ def test_shipped_tasks_are_lm_eval_s_own_numbers(stories: LM, task: str) -> None
         model=HFLM(pretrained=stories.model, tokenizer=copy.deepcopy(stories.tokenizer), batch_size=8, max_length=stories.context),
         tasks=[task],
         task_manager=TaskManager(include_path=str(folder), include_defaults=False),
-        limit=10,
+        limit=6,
         bootstrap_iters=0,
     )
-    found = evaluate(stories, task, limit=10)
+    found = evaluate(stories, task, limit=6)
     assert found.results[task]["acc"] == stock["results"][task]["acc,none"]
     for item, sample in zip(found.items, stock["samples"][task], strict=True):
         assert item.scores["acc"] == sample["acc"]
         assert [a for a, _ in item.answers] == pytest.approx([a for a, _ in sample["filtered_resps"]], abs=1e-4)
     view = stories.without([(1, 2), (3, 0)], "zero")
-    altered = evaluate(view, task, limit=10)
+    altered = evaluate(view, task, limit=6)
     for item, sample in zip(altered.items, stock["samples"][task], strict=True):
         wanted = [answer(view, *arguments) for arguments in sample["arguments"]]
         assert [a for a, _ in item.answers] == pytest.approx(wanted, abs=2e-3)
