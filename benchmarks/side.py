@@ -21,9 +21,9 @@ from typing import Any
 THREADS = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 os.environ.update(OMP_NUM_THREADS=str(THREADS), MKL_NUM_THREADS=str(THREADS), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
-import numpy as np
-import torch
-import transformers
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
 
 Request = dict[str, Any]
 Answer = dict[str, Any]

@@ -40,18 +40,23 @@ def find(instrument: Instrument, probe: torch.Tensor) -> Levers:
     model, found = instrument.model, Levers()
     with evaluating(model):
         plain = plain_forward(model, probe).logits
-        for base in (model.base_model, model.get_decoder()):
+        for base in ("base_model", "get_decoder"):  # what the head's own code calls differs by family
             try:
-                split = Split(instrument, base)
+                part = getattr(model, base)
+                split = Split(instrument, part() if base == "get_decoder" else part)
                 _look_inside(split, probe)
                 streams, heads = _walk(split, probe)
-                _compare(split, probe, plain, [Start(at, stream) for at, stream in enumerate(streams)])
+                starts = [Start(at, stream) for at, stream in enumerate(streams)]
+                if split.fused and not _bears(found, "one kernel for the activation", split, probe, plain, starts):
+                    split.fused = []
+                _compare(split, probe, plain, starts)
             except NotApplicable as why:
                 found.refused["begin at a layer"] = str(why)
             except Exception as error:  # family code that was never meant to be run in parts may fail in any way
                 found.refused["begin at a layer"] = f"{type(error).__name__}: {error}"
             else:
-                found.split, found.refused = split, {}
+                found.split = split
+                found.refused.pop("begin at a layer", None)
                 break
         if found.split is None:
             return found

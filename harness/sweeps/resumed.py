@@ -32,7 +32,7 @@ else:
     torch = LazyModule("torch")
 
 #: Logits of one call of the head may take this many bytes.
-HEAD_BYTES = 112 * 2**20
+HEAD_BYTES = 50 * 2**20
 #: Beyond this many tokens a pass only takes more memory and is no faster.
 MOST_TOKENS = 4096
 #: What variants may change in the last layer while it runs at some positions only.

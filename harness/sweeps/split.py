@@ -25,6 +25,10 @@ else:
     torch = LazyModule("torch")
 
 
+#: Activations of transformers that compute GELU's tanh form in eight steps, where torch has one kernel for it.
+TANH = ("NewGELUActivation", "FastGELUActivation", "GELUTanh")
+
+
 @dataclass(frozen=True)
 class Shapes:
     """How many things a layer and its attention block hand over: 0 for a bare tensor, else the length of the tuple."""
@@ -67,6 +71,7 @@ class Split:
         self.shapes = [Shapes(0, 2)] * len(self.layers)
         self.inner: list[Inner | None] = [None] * len(self.layers)
         self.output: Any = None
+        self.fused = [part for part in base.modules() if type(part).__name__ in TANH]
 
     def body(self, ids: torch.Tensor, plan: Plan, start: Start, keep: Sequence[int] | None = None) -> torch.Tensor:
         """What the head takes, [rows, seq, width]; at the positions `keep` only, where they are given.
@@ -126,6 +131,8 @@ class Split:
         plan.rows = rows
         stack.enter_context(self.instrument.attached(plan))
         stack.enter_context(torch.no_grad())
+        for part in self.fused:
+            stack.enter_context(replaced(part, lambda _: _gelu))
         for number in range(first):
             stack.enter_context(replaced(self.layers[number], self._giving(number, lambda taken: taken)))
 
@@ -213,6 +220,10 @@ def replaced(module: Any, make: Callable[[Forward], Forward]) -> Iterator[None]:
             del module.forward
         else:
             module.forward = before
+
+
+def _gelu(values: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.gelu(values, approximate="tanh")
 
 
 def _taking(stream: torch.Tensor) -> Callable[[Forward], Forward]:
