@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ClaimbenchError
-from .executor import Order
+from .executor import Order, _leave_with_parent
 from .item import Item
 from .measure import differs
 from .options import Options
@@ -33,6 +34,11 @@ def impurity(item: Item, options: Options, root: Path) -> str | None:
     return None
 
 
+def follow_parent() -> None:
+    """End this process with the one that started it."""
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
 def _said(body: dict[str, Any]) -> str:
     problem = body.get("problem")
     return f"{problem['verdict']} ({problem['reason']})" if problem else "an effect"
@@ -41,7 +47,7 @@ def _said(body: dict[str, Any]) -> str:
 def _apart(item: Item, options: Options, root: Path) -> list[dict[int, dict[str, Any]]]:
     """What each order gives, in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    pools = [ProcessPoolExecutor(1, mp_context=context) for _ in ORDERS]
+    pools = [ProcessPoolExecutor(1, mp_context=context, initializer=follow_parent) for _ in ORDERS]
     try:
         futures = [pool.submit(_measured, Order.of(item), options, root, o) for pool, o in zip(pools, ORDERS, strict=True)]
         return [future.result() for future in futures]
