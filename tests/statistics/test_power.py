@@ -9,7 +9,7 @@ import pytest
 from claimbench.effect import Value
 from claimbench.errors import UsageError
 from claimbench.region import above, below, rate_above, rate_below, within
-from claimbench.statistics import Prompts, Seeds, plan
+from claimbench.statistics import Prompts, Seeds, default_distance, plan
 from scipy import stats
 
 
@@ -73,3 +73,21 @@ def test_the_distance_leads_into_the_region(region, distance):
 def test_a_rate_stays_below_one():
     with pytest.raises(UsageError, match=r"a rate of 1.1 is none"):
         plan([], rate_above(0.5), 0.6, Seeds(), rng=rng())
+
+
+def test_a_distance_where_none_is_stated():
+    two = [Value(0.0, 0.0), Value(2.0, 2.0)]
+    for region, distance in (
+        (above(0.1), 0.1), (below(-3.0), 3.0), (within(0.2), 0.2), (above(2.0, scale="log", unit="ratio"), math.log(2)),
+        (rate_above(0.5), 0.4), (rate_below(0.5), 0.4), (above(0.0), 2 * math.sqrt(2)),
+    ):  # fmt: skip
+        assert default_distance(two, region) == pytest.approx(distance)
+    for pilot_of in ([], [Value(1, 1)], [Value(1, 1)] * 4, [Value(0, math.inf)] * 3):
+        with pytest.raises(UsageError, match="gives no distance: say one with --at"):
+            default_distance(pilot_of, above(0.0))
+
+
+def test_the_effect_is_named_where_a_design_bounds_several():
+    design = Prompts({"a": 1.0, "b": 30.0}, most=60, tuned_for=60)
+    narrow, wide = (plan(pilot(0.25), above(0.1), 0.3, design, rng=rng(), draws=60, name=name) for name in "ab")
+    assert narrow.power > wide.power

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from claimbench.effect import Value
 from claimbench.errors import UsageError
-from claimbench.region import above, rate_above, within
-from claimbench.statistics import Prompts, Seeds, at_the_edge, direct, resampled
+from claimbench.region import Region, above, rate_above, rate_below, within
+from claimbench.statistics import Prompts, Seeds, at_the_edge, coins_at_the_edge, direct, judge, resampled, spread
 from claimbench.verdict import Verdict
 from judgement_helpers import judged, points
 
 S, R, U = Verdict.SUPPORTED, Verdict.REFUTED, Verdict.INCONCLUSIVE
 REGION = {"effect": above(0.1)}
+
+
+def interval_of_rates(low, high):
+    return Region(low, high, "rate", of="rate")
 
 
 @pytest.mark.parametrize(("supported", "of", "honest"), [(0, 36, True), (1, 36, False), (4, 100, True), (5, 100, False)])
@@ -79,3 +83,37 @@ def test_what_cannot_be_moved_is_refused():
         for design in (Seeds(), Prompts({"effect": 1.0})):
             with pytest.raises(UsageError, match="no finite typical value"):
                 at_the_edge(pool, REGION, design)
+
+
+def test_one_effect_of_a_conjunction_moves_to_its_edge_and_the_others_stay():
+    regions = {"a": above(0.1), "b": above(0.5)}
+    pool = [{"a": Value(x, x), "b": Value(9.0, 9.0)} for x in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    moved = at_the_edge(pool, regions, Seeds(), only="a")
+    assert [one["a"].low for one in moved] == pytest.approx([-1.9, -0.9, 0.1, 1.1, 2.1])
+    assert {one["b"].low for one in moved} == {9.0}
+    others = [{"a": Value(10.0, 10.0), "b": Value(0.0, 0.0)}]
+    assert at_the_edge(pool, regions, Seeds(), only="a", typical_of=others)[0]["a"].low == pytest.approx(-8.9)
+
+
+@pytest.mark.parametrize("region", [rate_above(0.5), rate_above(0.9), rate_below(0.2), interval_of_rates(0.3, 0.8)])
+def test_coins_at_the_edge_agree_with_simulation(region):
+    found = coins_at_the_edge(region, Seeds())
+    assert found.tier == "exact" and found.low == found.share == found.high <= 0.025
+    assert found.honest and not found.powerful
+    rng, draws = np.random.default_rng(5), 1500
+    simulated = max(
+        np.mean(
+            [
+                judge([{"event": Value(e, e)} for e in map(float, row)], {"event": region}, Seeds()).verdict is S
+                for row in rng.random((draws, 11)) < edge
+            ]
+        )
+        for edge in region.edges
+    )
+    assert simulated == pytest.approx(found.share, abs=3 * math.sqrt(0.025 / draws) + 1e-9)
+
+
+def test_spread_is_that_of_finite_ends_on_the_scale_of_the_region():
+    values = [{"x": Value(1.0, math.inf)}, {"x": Value(math.e, math.e)}]
+    assert spread(values, "x", above(0.5, scale="log")) == pytest.approx(1)
+    assert spread([{"x": Value(-math.inf, math.inf)}], "x", above(0.5)) == 0
