@@ -65,13 +65,6 @@ def attention_late():
 
 
 @step
-def shuffled(course, rng):
-    """The records of the run, in random order."""
-    order = rng.permutation(len(course["step"]))
-    return {name: values if name == "step" else values[order] for name, values in course.items()}
-
-
-@step
 def gradual():
     """Planted: the same rise, spread over as long as it took to set out."""
     return planted_course(jump=600, attention=600, share=75, sharpness=5)
@@ -106,7 +99,6 @@ LEARNED = [at_least(0.9, "accuracy", learned)]
         positive(course=planted),
         negative(net=recipe("bursty-summed")),
         negative(course=everything_at_once),
-        negative(course=shuffled),
     ],
     variants=[variant("commonest label of the context", level="commonest label")],
 )
@@ -169,7 +161,6 @@ def the_jump_is_short(course):
         positive(course=planted),
         negative(course=everything_at_once),
         negative(course=attention_late),
-        negative(net=recipe("bursty-summed")),
     ],
 )
 def attention_jumps_when_accuracy_does(course):
