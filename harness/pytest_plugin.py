@@ -155,6 +155,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         check_unique(item.claim_item.id for item in found)
     except ClaimbenchError as error:
         raise pytest.UsageError(str(error)) from None
+    items.sort(key=_step)
+
+
+def _step(item: pytest.Item) -> int:
+    """Items on a step of a series come one step after the other, behind all others: only one step is held in memory."""
+    step = item.claim_item.subject.step if isinstance(item, ClaimItem) else None
+    return -1 if step is None else int(step)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

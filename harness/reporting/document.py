@@ -176,6 +176,13 @@ class TrustDoc(TypedDict):
     amendments: list[dict[str, Any]]
 
 
+class SeriesDoc(TypedDict):
+    """Where in a series of checkpoints a subject stands: the series' name, and its step of training."""
+
+    name: str
+    step: int
+
+
 class ResultDoc(TypedDict):
     """One verdict: a claim, or one of its controls, on one subject."""
 
@@ -186,6 +193,7 @@ class ResultDoc(TypedDict):
     paper: str
     subject: str
     subject_kind: str
+    series: SeriesDoc | None
     control: ControlOf | None
     subject_digest: str | None
     evidence: str
@@ -268,6 +276,7 @@ RESULT_DEFAULTS: dict[str, Any] = {
     "item": "",
     "title": "",
     "subject_kind": "family",
+    "series": None,
     "control": None,
     "subject_digest": None,
     "effects": [],

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from . import forest, observations, specification, view, words
+from . import course, course_plot, forest, observations, specification, view, words
 from .document import Document
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -77,6 +77,8 @@ def _environment() -> Environment:
         cited=cited,
         figure_of=figure_of,
         strip=forest.strip,
+        courses=course.courses,
+        course_panels=course_plot.panels,
         curves=specification.curves,
         trust_line=words.trust,
         observation=observations.observation,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import view, words
+from .course import courses
 from .document import Document
 
 SPECIAL = str.maketrans({letter: "\\" + letter for letter in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
@@ -84,6 +85,7 @@ def summary(document: Document) -> str:
     if report.claims:
         lines += ["", "### Findings by subject", ""]
         lines += _columns(report) if len(report.subjects) <= MANY else _list(report)
+        lines += _courses(report)
         lines += ["", "<details><summary>What was measured</summary>", ""]
         lines += [_row(["finding", "subject", "evidence", "measured", "n", "adjusted", "why"]), _row(["---"] * 7)]
         for claim in report.claims:
@@ -95,6 +97,15 @@ def summary(document: Document) -> str:
                 lines.append(_row([*places, _measured(result), str(result["n"] or ""), _adjusted(result), escape(" ".join(why))]))
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
+
+
+def _courses(report: view.Report) -> list[str]:
+    lines = []
+    for series, listed in courses(report).items():
+        lines += ["", f"### Over training: {escape(series)}", "", f"At steps {', '.join(map(str, listed[0].steps))}:", ""]
+        for course in listed:
+            lines.append(f"- `{course.letters}` {escape(course.claim.finding)}: {escape(course.said)}")
+    return lines
 
 
 def _columns(report: view.Report) -> list[str]:

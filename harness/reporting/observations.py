@@ -109,7 +109,7 @@ def curve(content: Mapping[str, Any]) -> Markup:
         '<svg x="0" y="{:g}" width="100%" height="{:g}" viewBox="0 0 1000 1000" preserveAspectRatio="none" '
         'overflow="visible">{}</svg>'
     ).format(top, bottom - top, join(lines))
-    levels = _levels(up, top, bottom)
+    levels = rulings(up, top, bottom)
     grid = [line("0%", "100%", y, y, "grid") for _, y in levels]
     named = ", ".join(dict.fromkeys(name for name, _ in _groups(series) if name))
     said = f"Curve: {content.get('title', '')}{' of ' + named if named else ''}; from {_ends(series)}."
@@ -125,7 +125,8 @@ def curve(content: Mapping[str, Any]) -> Markup:
     )
 
 
-def _levels(scale: Axis, top: float, bottom: float) -> list[tuple[float, float]]:
+def rulings(scale: Axis, top: float, bottom: float) -> list[tuple[float, float]]:
+    """Round values of a vertical scale, each with its height between `bottom` and `top` in pixels."""
     return [(round(level, 12), bottom - scale.share(level) * (bottom - top)) for level in scale.ticks(4)]
 
 

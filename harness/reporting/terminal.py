@@ -8,6 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from . import view, words
+from .course import courses
 from .results import complete
 
 
@@ -99,12 +100,22 @@ def terminal_table(document: Mapping[str, Any]) -> str:
                 lines.append(
                     f"UNSOUND  {claim.finding}: control {mark['name']} expected {mark['expected']}, found {found}"
                 )
-    lines += ["", counts_line(document)]
+    lines += [*_courses(report), "", counts_line(document)]
     if document.get("missing"):
         lines.append(
             f"not measured: {words.count(len(document['missing']), 'item')}; the same command goes on from here"
         )
     return "\n".join(lines).lstrip("\n")
+
+
+def _courses(report: view.Report) -> list[str]:
+    """Two lines for each finding over the steps of a series: verdicts as letters, and where they turn."""
+    lines = []
+    for series, listed in courses(report).items():
+        lines += ["", f"over training, {series}: steps {', '.join(map(str, listed[0].steps))}"]
+        for course in listed:
+            lines += [f"{course.letters}  {course.claim.finding}", f"  {course.said}"]
+    return lines
 
 
 def _remark(result: Mapping[str, Any]) -> str:

@@ -175,9 +175,16 @@ class Report:
 
 
 def _subjects(results: Iterable[Result]) -> list[tuple[str, str]]:
-    """Subjects (name, kind) as columns: families in order of appearance, then models."""
-    seen = {str(result["subject"]): str(result["subject_kind"]) for result in results}
-    return sorted(seen.items(), key=lambda item: item[1] == "model")  # stable: order of appearance within a kind
+    """Subjects (name, kind) as columns: families in order of appearance, then the steps of a series, then models."""
+    seen: dict[str, tuple[str, int | None]] = {}
+    for result in results:
+        seen[str(result["subject"])] = (str(result["subject_kind"]), (result["series"] or {}).get("step"))
+
+    def place(item: tuple[str, tuple[str, int | None]]) -> tuple[bool, bool, int]:
+        kind, step = item[1]
+        return kind == "model", kind == "model" and step is None, step or 0  # else in order of appearance
+
+    return [(name, kind) for name, (kind, _) in sorted(seen.items(), key=place)]
 
 
 def arrange(document: Mapping[str, Any]) -> Report:

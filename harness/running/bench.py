@@ -50,11 +50,11 @@ class Bench:
 
     @property
     def models(self) -> list[Any]:
-        """Subjects named by --model."""
+        """Subjects named by --checkpoints and --model."""
         if self._models is None:
             from .item import model_subject
 
-            self._models = []
+            self._models = self.options.series.subjects if self.options.series else []
             for path in self.options.models:
                 self._models.append(model_subject(path, [subject.name for subject in self._models]))
         return list(self._models)

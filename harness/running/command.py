@@ -67,7 +67,7 @@ def measure(arguments: Sequence[str]) -> int:
     session = Session(catcher.options)
     check_budget(catcher.items, session)
     if jobs is None:  # a given model would be held once by every process
-        jobs = 1 if catcher.options.models else 2
+        jobs = 1 if catcher.options.given else 2
     with _Bar() as bar:
         execute(
             catcher.items,

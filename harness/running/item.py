@@ -19,6 +19,9 @@ class Subject:
     name: str
     kind: str  # "family", "model", "simulation", or "recipe" where a claim's own arms are its subject
     path: str | None = None
+    series: str | None = None  # name of the series of checkpoints that it is a step of
+    step: int | None = None
+    gap: str = ""  # why this step of a series cannot be judged, as far as its files tell
 
     @property
     def unit(self) -> str:
@@ -64,10 +67,13 @@ def items_of(
     """The items of a claim: its subjects, or the given models in their place, and the controls that go with them.
 
     Controls that override a step run on every subject, so each verdict carries its own negative; controls on other
-    subjects run with `with_controls`, else they are read from the stored calibration.
+    subjects run with `with_controls`, else they are read from the stored calibration. Of a claim without a model form
+    nothing is asked at the steps of a series; it says that it does not apply on a model given by itself.
     """
     own = [named_subject(name) for name in claim.on.organisms] or [_simulated(claim)]
-    subjects = list(models) or own
+    subjects = [model for model in models if claim.on.model or model.series is None] if models else own
+    if not subjects:
+        return
     for subject in subjects:
         yield Item(claim, claim_id, subject)
         if with_controls if subject.seeded else claim.on.model:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from .budget import Budget, parse_budget
 from .profile import Profile, profile_named
+from .series import Series, read_series
 from .streams import check_seed
 from .subjects import check_device
 
@@ -29,6 +30,7 @@ class Options:
     """Checked options of a session; the same for pytest, the command and a notebook."""
 
     models: tuple[str, ...] = ()
+    series: Series | None = None
     base_model: str | None = None
     report: Path | None = None
     store: Path = Path(DEFAULT_STORE)
@@ -41,10 +43,16 @@ class Options:
     budget: Budget | None = None
     task: Task | None = None
 
+    @property
+    def given(self) -> list[str]:
+        """Models that claims are run on: those of --model and the sound steps of --checkpoints."""
+        return [*self.models, *(self.series.paths if self.series else [])]
+
 
 def checked(
     *,
     models: Sequence[str] = (),
+    checkpoints: str | os.PathLike[str] | None = None,
     base_model: str | None = None,
     report: str | os.PathLike[str] | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -67,6 +75,7 @@ def checked(
         raise UsageError("--model '' is empty: give the folder of a model or a name in the local hub cache")
     return Options(
         models=tuple(models),
+        series=read_series(Path(checkpoints)) if checkpoints is not None else None,
         base_model=base_model,
         report=_writable(report),
         store=Path(store or os.environ.get("CLAIMBENCH_STORE") or DEFAULT_STORE),
@@ -99,12 +108,12 @@ def _check_task(options: Options) -> None:
     """Raise UsageError for a task that no model was given for, or a line that does not suit a model's tokenizer."""
     if options.task is None:
         return
-    if not options.models:
+    if not options.given:
         raise UsageError(f"--task {options.task.name} is asked of a given model: add --model PATH")
     from ..measures.tasks import check_tokens
     from ..subjects.loading import tokenizer_of
 
-    for model in options.models:
+    for model in options.given:
         tokenizer = tokenizer_of(model)
         if tokenizer is not None:
             check_tokens(options.task, tokenizer)

@@ -54,6 +54,9 @@ def plan(items: Sequence[Item], session: Session) -> list[Line]:
     paces: dict[Subject, Pace] = {}
     lines = []
     for item in items:
+        if item.subject.gap:  # one line in the report, and nothing to spend
+            lines.append(Line(item, 0, 0, None, ""))
+            continue
         cost, source, reachable = _committed(item), "committed", True
         if cost is None and item.subject.kind == "model":
             if item.subject not in paces:

@@ -10,6 +10,7 @@ import pytest
 from .options import DEFAULT_FAIL_ON, Options, checked
 
 OPTIONS = (
+    ("--checkpoints", "checkpoints", "DIR", "run the claims on every step of a training run: model folders called step-200, ..."),
     ("--base-model", "base_model", "PATH", "the model that --model was derived from, for claims about pairs"),
     ("--report", "report", "DIR", "write report.html, results.json and summary.md there"),
     ("--store", "store", "PATH", "where measurements are kept (default: $CLAIMBENCH_STORE or .claimbench/store)"),
@@ -75,7 +76,7 @@ def options_of(config: pytest.Config) -> Options:
         if given not in (None, []):
             return given
         found = config.getini(f"claimbench_{name}")
-        if found and name in ("report", "store", "task") and config.inipath is not None:
+        if found and name in ("checkpoints", "report", "store", "task") and config.inipath is not None:
             return config.inipath.parent / found  # a path in a file is relative to that file
         return found
 

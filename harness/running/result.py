@@ -35,12 +35,15 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
         "paper": claim.paper,
         "subject": item.subject.name,
         "subject_kind": item.subject.kind,
+        "series": None if item.subject.step is None else {"name": item.subject.series, "step": item.subject.step},
         "control": control
         and {
             "name": control.name,
             "kind": control.kind,
             "expected": control.expected.value,
-            "ok": control_ok(control.expected, verdict, options.profile.name, item.subject.kind, control.on),
+            "ok": None
+            if session.subjects.gap(item.subject)
+            else control_ok(control.expected, verdict, options.profile.name, item.subject.kind, control.on),
         },
         "subject_digest": session.digest_of(item, replicates),
         "evidence": claim.evidence or session.subjects.evidence(item.subject),

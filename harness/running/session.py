@@ -62,6 +62,8 @@ class Session:
 
     def replay(self, item: Item) -> tuple[Standing, list[Replicate]]:
         """Where an item stands on what the store holds, without measuring."""
+        if gap := self.subjects.gap(item.subject):
+            return Standing(Verdict.ERROR, gap, 0), []
         replicates: list[Replicate] = []
         standing = self.stand(item, replicates)
         while standing.wants > len(replicates):
@@ -125,7 +127,10 @@ class Session:
         options = self.options
         words = ["pytest", item.id, "--profile", options.profile.name, "--seed", str(options.seed)]
         if not item.subject.seeded and not (item.control and item.control.on):
-            words += ["--model", item.subject.path or item.subject.name]
+            if item.subject.series is not None and options.series is not None:
+                words += ["--checkpoints", str(options.series.folder)]
+            else:
+                words += ["--model", item.subject.path or item.subject.name]
             if options.task is not None:
                 words += ["--task", options.task.name]
         if item.control is not None:

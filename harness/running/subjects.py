@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotApplicable, UsageError
+from ..errors import LoadError, NotApplicable, UsageError
 from .item import Item, Subject
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Subjects:
         self.dtype = dtype
         self._task = task
         self._models: dict[Subject, LM] = {Subject(name, "model"): lm for name, lm in (live or {}).items()}
+        self._gaps: dict[Subject, str] = {}
         self._digests: dict[tuple[Subject, int], str] = {}  # by subject and never by name: two models may share one
 
     def get(self, subject: Subject, index: int) -> LM | None:
@@ -53,11 +54,29 @@ class Subjects:
         if subject not in self._models:
             from ..subjects.loading import load_model
 
+            if subject.series is not None:  # one step of a series at a time, however long it is
+                self._models = {other: lm for other, lm in self._models.items() if other.series is None}
+
             assert subject.path is not None
             lm = load_model(subject.path, self.device, self.dtype)
             lm.name = subject.name
             self._models[subject] = lm
         return self._models[subject]
+
+    def gap(self, subject: Subject) -> str:
+        """Why a step of a series cannot be judged, in one line; empty for what can.
+
+        Any other model that cannot be loaded ends the run: it is all that was asked for.
+        """
+        if subject.series is None or subject.gap:
+            return subject.gap
+        if subject not in self._gaps:
+            try:
+                self.get(subject, 0)
+                self._gaps[subject] = ""
+            except (LoadError, UsageError) as error:
+                self._gaps[subject] = str(error)
+        return self._gaps[subject]
 
     def digest(self, subject: Subject, index: int) -> str:
         """Identity of what is measured: weights and configuration."""
@@ -100,10 +119,11 @@ class Subjects:
         """
         lm = self.get(subject, 0) if subject.kind == "model" else None
         used = getattr(getattr(getattr(lm, "model", None), "config", None), "_attn_implementation", None)
+        held = str(lm.dtype).removeprefix("torch.") if lm is not None and self.dtype == "auto" else self.dtype
         return {
             **({"attention": used} if used else {}),
             "device": self.device.partition(":")[0],
-            "dtype": self.dtype,
+            "dtype": held,
             "torch": version("torch").partition("+")[0],
             "transformers": version("transformers"),
         }

@@ -23,7 +23,7 @@ TYPED = {
     "control_of": doc.ControlOf, "expected": doc.ExpectedDoc, "documented": doc.DocumentedDoc,
     "recorded": doc.RecordedDoc, "lock": doc.LockDoc, "region": doc.RegionDoc, "finding": doc.FindingDoc,
     "paper": doc.PaperDoc, "rate": doc.RateDoc, "calibration": doc.CalibrationDoc, "adjusted": doc.AdjustedDoc,
-    "trust": doc.TrustDoc,
+    "trust": doc.TrustDoc, "series_of": doc.SeriesDoc,
 }  # fmt: skip
 
 
