@@ -11,7 +11,7 @@ import pytest
 from claimbench import Claim, DeclarationError, NotApplicable, above, at_least, claim, guard, negative, positive, simulation
 from claimbench.errors import EffectError
 from claimbench.running.code_digest import code_digest
-from claimbench.running.item import Subject, items_of
+from claimbench.running.item import items_of, named_subject
 from claimbench.running.options import checked
 from claimbench.running.session import Session
 from claimbench.simulations import nested_logits, three_vectors
@@ -62,10 +62,7 @@ def test_evidence_can_be_named_where_a_simulation_is_itself_what_the_finding_is_
 
 def test_a_given_model_cannot_be_a_simulation(tmp_path: Path) -> None:
     session = Session(checked(store=tmp_path, profile="smoke"))
-    live = Subject("gpt", "model", "/nowhere")
-    item = next(items_of(declared(), "id", models=[live]))
-    session.subjects._digests[live, 0] = "not loaded"
-    result = session.run(item)
+    result = session.run(next(items_of(declared(), "id", models=[named_subject("stories260K")])))
     assert result["verdict"] == "NOT_APPLICABLE" and "simulation (drift)" in str(result["reason"])
 
 
