@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ else:
     optimize = LazyModule("scipy.optimize")
 
 Array = NDArray[np.float64]
+_STARTS = 4
 Law = Literal["uniform", "normal", "laplace", "signs"]
 
 
@@ -119,7 +121,7 @@ def linear_answers(tasks: RegressionTasks, weights: Array) -> Answers:
 
 def gradient(tasks: RegressionTasks) -> Array:
     """The negative gradient at zero of half the mean squared error on the context, [tasks, width]."""
-    return np.einsum("nk,nkd->nd", tasks.y, tasks.x) / tasks.y.shape[1]
+    return np.asarray(np.einsum("nk,nkd->nd", tasks.y, tasks.x) / tasks.y.shape[1])
 
 
 def tuned_rates(tasks: RegressionTasks, *, each_dimension: bool = False) -> Array:
@@ -152,11 +154,14 @@ def descent(tasks: RegressionTasks, rates: Sequence[float], shrink: Sequence[flo
 def tuned_descent(tasks: RegressionTasks, steps: int, *, shrinks: bool = False) -> tuple[list[float], list[float]]:
     """Rates and shrink factors, one for each step, with the least loss on these tasks; without `shrinks` factors are zero.
 
-    Simplex search from the rate of one tuned step; the last factor changes nothing and is zero.
+    Simplex searches from the best points of a coarse grid around the rate of one tuned step: GD++ has several local minima.
+    The last factor changes nothing and is zero.
     """
     spectrum = _Spectrum.of(tasks)
     query = np.einsum("ndk,nd->nk", spectrum.vectors, tasks.query)
-    start = [float(tuned_rates(tasks)[0])] * steps + ([1.0] * (steps - 1) if shrinks else [])
+    one = float(tuned_rates(tasks)[0])
+    rates = product([2 / 3 * one, 2 * one, 6 * one], repeat=steps)
+    factors = list(product([1.0, 2.0, 4.0], repeat=steps - 1 if shrinks else 0))
 
     def split(values: Array) -> tuple[list[float], list[float]]:
         found = [float(value) for value in values]
@@ -166,7 +171,8 @@ def tuned_descent(tasks: RegressionTasks, steps: int, *, shrinks: bool = False) 
         last = spectrum.descent(*split(values))[-1]
         return float(np.square((last * query).sum(1) - tasks.target).mean())
 
-    return split(optimize.minimize(loss, start, method="Nelder-Mead").x)
+    starts = sorted((np.array([*rate, *factor]) for rate, factor in product(rates, factors)), key=loss)[:_STARTS]
+    return split(min((optimize.minimize(loss, start, method="Nelder-Mead") for start in starts), key=lambda found: found.fun).x)
 
 
 @dataclass(frozen=True)
