@@ -116,7 +116,7 @@ def test_inputs_unlike_in_size_need_a_rate_for_each_dimension() -> None:
 
 
 def test_two_tuned_steps_beat_one_and_gd_plus_plus_beats_them() -> None:
-    drawn, fresh = tasks(4000), regression_tasks(np.random.default_rng(4), 4000)
+    drawn, fresh = tasks(1500), regression_tasks(np.random.default_rng(4), 1500)
     one = one_step(fresh, tuned_rates(drawn)).loss(fresh)
     two = descent(fresh, *tuned_descent(drawn, 2))[-1].loss(fresh)
     better = descent(fresh, *tuned_descent(drawn, 2, shrinks=True))[-1].loss(fresh)
@@ -125,7 +125,7 @@ def test_two_tuned_steps_beat_one_and_gd_plus_plus_beats_them() -> None:
 
 def test_tuning_gd_plus_plus_is_not_caught_in_a_local_minimum() -> None:
     """From the tuned rates of plain steps a simplex search ends 12 percent above the best cubic of the second moments."""
-    drawn = tasks(8000)
+    drawn = tasks(2000)
     second = drawn.x.transpose(0, 2, 1) @ drawn.x / 10
     powers = [gradient(drawn)[..., None]]
     while len(powers) < 4:
@@ -195,5 +195,5 @@ def test_only_y_leaves_inputs_alone(organisms: ModuleType) -> None:
 
 
 def test_a_short_training_comes_near_the_step(organisms: ModuleType) -> None:
-    run = train(organisms.LAYER.with_(steps=150, batch=256, lr=3e-2), SEED)
+    run = train(organisms.LAYER.with_(steps=100, batch=128, lr=5e-2, evaluate_every=100, evaluate_rows=1024), SEED)
     assert run.curve[-1]["loss"] < 0.6 * run.curve[-1]["zero"]
