@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: claims test lint bench clean
+.PHONY: claims test lint bench demo clean
 
 claims: $(READY)
 	$(RUN) -m claimbench run claims --with-controls --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
@@ -22,6 +22,16 @@ test: $(READY)
 bench: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
 	$(RUN) -P benchmarks/bench.py $(if $(QUICK),--quick)
+
+# A small language model learns to copy and loses it again: trained where it is not there yet (about half an hour on two cores),
+# then every checkpoint is judged, and the report tells at which step each finding begins and ceases to hold (docs/real-run.md).
+LANGUAGE := build/language/language-copying
+demo: $(READY) $(LANGUAGE)/curve.json
+	$(RUN) -m claimbench run claims/load_bearing claims/attn_sae --checkpoints $(LANGUAGE) --profile $(PROFILE) --seed $(SEED) \
+		--jobs $(JOBS) --fail-on never --report $(REPORT) -p no:cacheprovider -q
+
+$(LANGUAGE)/curve.json: | $(READY)
+	$(RUN) fixtures/language.py --out build/language --only language-copying
 
 lint: $(READY)
 	$(RUN) -m ruff check harness claims fixtures tests conftest.py

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import LoadError, UsageError
 from . import committed
 from .budget import Need, refusal
 from .estimate import Pace, pace_of
@@ -51,18 +51,17 @@ def plan(items: Sequence[Item], session: Session) -> list[Line]:
     the pace of that model: probed, or computed from its configuration where it is too large to be loaded here; such a
     model is not loaded, so that what the store holds of it is not counted.
     """
-    paces: dict[Subject, Pace] = {}
+    paces: dict[Subject, Pace | None] = {}
     lines = []
     for item in items:
-        if item.subject.gap:  # one line in the report, and nothing to spend
-            lines.append(Line(item, 0, 0, None, ""))
-            continue
         cost, source, reachable = _committed(item), "committed", True
         if cost is None and item.subject.kind == "model":
             if item.subject not in paces:
-                most = session.options.budget.megabytes if session.options.budget else None
-                paces[item.subject] = pace_of(item.subject, session.subjects, most)
+                paces[item.subject] = _pace(item.subject, session)
             pace, passes = paces[item.subject], _passes(item)
+            if pace is None:
+                lines.append(Line(item, 0, 0, None, ""))
+                continue
             source, reachable = "probe" if pace.loaded else "config", pace.loaded
             if passes is not None:
                 cost = {"forward_passes": passes, "seconds": passes * pace.seconds, "peak_memory_mb": pace.megabytes}
@@ -72,6 +71,18 @@ def plan(items: Sequence[Item], session: Session) -> list[Line]:
             standing, replicates = session.stand(item, []), []
         lines.append(Line(item, standing.wants, len(replicates), cost, source if cost else ""))
     return lines
+
+
+def _pace(subject: Subject, session: Session) -> Pace | None:
+    """The pace of a given model; None for a step of a series that cannot be judged: one line in the report, nothing to spend."""
+    if subject.gap:
+        return None
+    try:
+        return pace_of(subject, session.subjects, session.options.budget.megabytes if session.options.budget else None)
+    except LoadError:
+        if subject.series is None:
+            raise
+        return None
 
 
 def check_budget(items: Sequence[Item], session: Session) -> None:

@@ -131,6 +131,9 @@ def test_bad_series_are_one_line_before_anything_is_spent(toy: Lab, spoil: Calla
 
 def test_the_plan_the_ini_key_and_a_model_beside_the_series(toy: Lab) -> None:
     (toy.path / "run" / "checkpoint-200" / "config.json").unlink()
+    broken = llama()
+    torch.nn.init.constant_(broken.model.norm.weight, float("nan"))
+    save(broken, toy.path / "run" / "checkpoint-300")
     toy.write("pytest.ini", "[pytest]\nclaimbench_checkpoints = run\n")
     planned = toy.run("claims", "--plan", "--model", "run/checkpoint-0")
     for name in ("[step-0]", "[step-1200]", "[checkpoint-0]"):
