@@ -220,3 +220,10 @@ def test_a_shape_of_observation_that_is_not_known_is_shown() -> None:
 
 def test_it_is_small(source: str) -> None:
     assert len(source.encode()) < 250_000
+
+
+def test_an_amendment_from_before_changes_were_named_is_shown() -> None:
+    document = sample()
+    amended = {"date": "2026-01-01", "reason": "an edge was mistyped", "measured_before": False}
+    document["results"][0]["trust"] = {"audit": None, "robust": None, "amendments": [amended]}
+    assert "an edge was mistyped" in Page(render(document)).text
