@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ class Course:
     claim: view.ClaimView
     results: Sequence[view.Result]
     steps: Sequence[int]
+    name: str  # the finding, and the claim where several test it
 
     @property
     def letters(self) -> str:
@@ -87,10 +89,17 @@ def courses(report: view.Report) -> dict[str, list[Course]]:
     return {name: _of_series(report, name) for name in names}
 
 
+def _name(claim: view.ClaimView, shared: bool) -> str:
+    return f"{claim.finding} ({claim.claim.rpartition('::')[2]})" if shared else claim.finding
+
+
 def _of_series(report: view.Report, name: str) -> list[Course]:
     found = {claim.claim: [r for r in claim.results if r["series"] and r["series"]["name"] == name] for claim in report.claims}
     steps = sorted({step_of(result) for results in found.values() for result in results})
+    times = Counter(claim.finding for claim in report.claims)
     listed = [
-        Course(claim, sorted(found[claim.claim], key=step_of), steps) for claim in report.claims if found[claim.claim]
+        Course(claim, sorted(found[claim.claim], key=step_of), steps, _name(claim, times[claim.finding] > 1))
+        for claim in report.claims
+        if found[claim.claim]
     ]
     return sorted(listed, key=lambda course: all(result["verdict"] == "NOT_APPLICABLE" for result in course.results))

@@ -104,7 +104,7 @@ def _courses(report: view.Report) -> list[str]:
     for series, listed in courses(report).items():
         lines += ["", f"### Over training: {escape(series)}", "", f"At steps {', '.join(map(str, listed[0].steps))}:", ""]
         for course in listed:
-            lines.append(f"- `{course.letters}` {escape(course.claim.finding)}: {escape(course.said)}")
+            lines.append(f"- `{course.letters}` {escape(course.name)}: {escape(course.said)}")
     return lines
 
 

@@ -114,7 +114,7 @@ def _courses(report: view.Report) -> list[str]:
     for series, listed in courses(report).items():
         lines += ["", f"over training, {series}: steps {', '.join(map(str, listed[0].steps))}"]
         for course in listed:
-            lines += [f"{course.letters}  {course.claim.finding}", f"  {course.said}"]
+            lines += [f"{course.letters}  {course.name}", f"  {course.said}"]
     return lines
 
 

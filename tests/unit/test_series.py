@@ -130,6 +130,13 @@ def test_a_course_says_where_a_finding_begins_and_ceases(verdicts: list[str], sa
     assert course(verdicts).said == said
 
 
+def test_two_claims_of_one_finding_are_told_apart() -> None:
+    place = {"name": "run", "step": 5}
+    told = {"finding": "p/f", "paper": "p", "verdict": S, "subject": "step-5", "subject_kind": "model", "series": place}
+    found = courses(view.arrange(complete({"results": [{**told, "claim": f"test_x.py::{name}"} for name in ("one", "other")]})))
+    assert [one.name for one in found["run"]] == ["p/f (one)", "p/f (other)"]
+
+
 def test_letters_are_in_order_of_step() -> None:
     assert course([N, E, S, R]).letters == "N E S R"
 
