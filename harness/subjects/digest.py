@@ -1,56 +1,66 @@
-"""Identity of a network: its configuration and its weights, whatever files they came from."""
+"""Identity of a network: its class, configuration and weights, whatever files and dtype they came in."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-#: Configuration entries that name files, versions and ways of computing, not the network.
+if TYPE_CHECKING:
+    import torch
+else:
+    from ..lazy import LazyModule
+
+    torch = LazyModule("torch")
+
+#: Configuration entries that name files, versions and ways of computing or answering, not the network.
 _INCIDENTAL = {
-    *("_name_or_path", "transformers_version", "dtype", "torch_dtype"),
-    *("attn_implementation", "_attn_implementation"),
+    *("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"),
+    *("attn_implementation", "_attn_implementation", "use_cache", "output_attentions", "output_hidden_states", "return_dict"),
 }
-_BLOCK = 1 << 20
+#: Numbers that are brought to the CPU and hashed at once, so that no weight is copied whole.
+_BLOCK = 1 << 22
 
 
 def model_digest(model: Any) -> str:
-    """sha256 over configuration and tensors (names, dtypes, shapes, bytes) of a live model."""
-    import torch
+    """sha256 over class, configuration and weights (names, shapes, values) of a model in memory.
 
-    found = hashlib.sha256(_plain_config(model.config.to_dict()))
-    for name, tensor in sorted(model.state_dict().items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        flat = tensor.detach().cpu().contiguous().flatten()
-        if flat.numel():
-            found.update(memoryview(flat.view(torch.uint8).numpy()))
-    return found.hexdigest()
-
-
-def folder_digest(folder: Path) -> str:
-    """sha256 over `config.json` and the tensors of all safetensors files, by name, however they are spread over files.
-
-    The folder must hold readable safetensors. Not equal to `model_digest` of the model loaded from it (names differ).
+    Equal for a live model and for the same one loaded from its folder: floating-point values count as float32 (as float64
+    where float32 cannot hold them), and of weights that are tied the first name stands for all.
     """
-    found = hashlib.sha256(_plain_config(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
-    tensors: dict[str, tuple[Path, int, Mapping[str, Any]]] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size))
-        tensors |= {name: (path, 8 + size, about) for name, about in header.items() if name != "__metadata__"}
-    for name, (path, begin, about) in sorted(tensors.items()):
-        found.update(f"{name} {about['dtype']} {about['shape']}".encode())
-        first, last = about["data_offsets"]
-        with path.open("rb") as file:
-            file.seek(begin + first)
-            left = last - first
-            while left and (block := file.read(min(left, _BLOCK))):
-                found.update(block)
-                left -= len(block)
+    found = hashlib.sha256(type(model).__name__.encode() + _plain_config(model.config.to_dict()))
+    for name, tensor in _weights(model):
+        dtype = _held_in(tensor)
+        found.update(f"{name} {dtype} {tuple(tensor.shape)}".encode())
+        for block in _blocks(tensor):
+            found.update(block.to(dtype).cpu().view(torch.uint8).numpy().data)
     return found.hexdigest()
+
+
+def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights and lasting buffers by name, each once."""
+    seen = set()
+    for name, tensor in sorted(model.state_dict().items()):
+        place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        if not tensor.numel() or place not in seen:
+            seen.add(place)
+            yield name, tensor
+
+
+def _held_in(tensor: torch.Tensor) -> torch.dtype:
+    """The dtype in which the values of a tensor are told, the same for all that hold these values exactly."""
+    if not tensor.is_floating_point():
+        return tensor.dtype
+    if tensor.dtype == torch.float64 and not all(torch.equal(block.float().double(), block) for block in _blocks(tensor)):
+        return torch.float64
+    return torch.float32
+
+
+def _blocks(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    flat = tensor.detach().contiguous().flatten()
+    return (flat[begin : begin + _BLOCK] for begin in range(0, flat.numel(), _BLOCK))
 
 
 def file_digest(path: Path) -> str:
@@ -65,5 +75,11 @@ def combined(*parts: str) -> str:
 
 
 def _plain_config(config: Mapping[str, Any]) -> bytes:
-    kept = {name: value for name, value in config.items() if name not in _INCIDENTAL}
-    return json.dumps(kept, sort_keys=True, default=repr).encode()
+    return json.dumps(_without_incidental(config), sort_keys=True, default=repr).encode()
+
+
+def _without_incidental(value: Any) -> Any:
+    """A configuration, and those inside it, without what is not of the network."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _without_incidental(inner) for name, inner in value.items() if name not in _INCIDENTAL}

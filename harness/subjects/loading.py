@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import LoadError, UsageError
-from ..interventions.attachable import weights_of
-from .digest import combined, folder_digest
 from .files import check_path, has_tokenizer, read_json
 from .lm import LM
 from .tokens import no_tokens, tokens_of
@@ -54,10 +52,7 @@ def load_model(path: str | Path, device: str = "cpu", dtype: str = "float32", at
     except RuntimeError as error:
         raise LoadError(f"{path} does not fit on device {device!r}: {_line(error)}") from None
     name = folder.name if folder.parent.name != "snapshots" else str(path)
-    lm = _subject(model.requires_grad_(False), tokenizer, name)
-    lm._digest = combined(folder_digest(folder), "" if tokenizer is None else lm.tokens.identity)
-    lm._digest_of = weights_of(model)
-    return lm
+    return _subject(model.requires_grad_(False), tokenizer, name)
 
 
 def tokenizer_of(path: str | Path) -> Any:

@@ -254,28 +254,6 @@ def test_the_language_part_of_a_vision_language_model() -> None:
     assert [lm.model.config._attn_implementation, lm.model.config.vision_config._attn_implementation] == before
 
 
-def test_digest_is_of_the_weights_and_not_of_their_dtype_when_loaded(folder: Path) -> None:
-    from safetensors.numpy import load_file, save_file
-
-    before = load_model(folder).digest
-    assert load_model(folder, dtype="bfloat16").digest == before  # the dtype is a parameter of the measurement
-    path = folder / "model.safetensors"
-    tensors = load_file(path)
-    tensors["model.norm.weight"][5] += 1e-6
-    save_file(tensors, path, {"format": "pt"})
-    assert load_model(folder).digest != before
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_digest_of_a_live_model_with_tied_weights(dtype: torch.dtype) -> None:
-    model = llama(tie_word_embeddings=True).to(dtype)
-    before = live_model(model).digest
-    assert before == live_model(llama(tie_word_embeddings=True).to(dtype)).digest
-    with torch.no_grad():
-        model.lm_head.weight[7, 3] += 1
-    assert live_model(model).digest != before
-
-
 def test_files_are_checked_without_torch(folder: Path) -> None:
     assert check_path(str(folder)) == folder
     assert check_path("stories260K") == STORIES
