@@ -109,18 +109,19 @@ def descend(
     Rules that do not divide get the rate divided by the root mean square of the gradients, so that steps are of one size.
     """
     betas = np.array(beta2, dtype=np.float64)
+    steps = len(gradients)
     x, moments = np.zeros_like(betas), Moments.of(betas)
     size = math.sqrt(float((gradients**2).mean())) if rule is sgd else 1.0
-    reached = np.full(len(betas), math.inf)
-    recorded = sorted({int(s) for s in np.geomspace(1, len(gradients), 60)})
-    kept, marks = [], set(recorded)
-    for t, gradient in enumerate(gradients):
-        moving = rule(moments, np.full_like(betas, gradient), beta1, betas)
-        x = np.clip(x - rate / size / math.sqrt(1 + decay * t) * moving, -1.0, 1.0)
-        reached = np.where((x < -0.9) & np.isinf(reached), t + 1, reached)
-        if t + 1 in marks:
-            kept.append(x)
-    return Path(beta2, tuple(recorded), np.array(kept), reached, len(gradients))
+    rates = (rate / size / np.sqrt(1 + decay * np.arange(steps))).tolist()
+    everywhere = np.repeat(np.asarray(gradients, dtype=np.float64)[:, None], len(betas), axis=1)
+    iterates = np.empty((steps, len(betas)))
+    for t in range(steps):  # a step is a handful of operations on a few numbers: what need not be in here is not
+        moving = rule(moments, everywhere[t], beta1, betas)
+        x = np.minimum(np.maximum(x - rates[t] * moving, -1.0), 1.0, out=iterates[t])
+    near = iterates < -0.9
+    reached = np.where(near.any(0), near.argmax(0) + 1.0, math.inf)
+    recorded = sorted({int(s) for s in np.geomspace(1, steps, 60)})
+    return Path(beta2, tuple(recorded), iterates[np.array(recorded) - 1], reached, steps)
 
 
 def well_slopes(
