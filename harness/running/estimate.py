@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ else:
 #: Tokens of a typical prompt of a shipped claim: a beginning, and 20 to 50 tokens twice.
 LENGTH = 80
 #: Rows of the probe, and how often it is repeated; the fastest counts, since others use the machine too.
-ROWS, REPEATS = 8, 3
+ROWS, REPEATS = 8, 7
 #: A process with torch and transformers before it holds a model, MB.
 LIBRARIES = 600.0
 #: A model is probed when its weights take at most this share of the free memory; loading may hold some of them twice.
@@ -71,7 +72,7 @@ def _probed(lm: LM | None) -> Pace:
     length = min(LENGTH, lm.context)
     ids = np.random.default_rng(0).integers(lm.vocab, size=(ROWS, length))
     lm.logits(ids)  # the first pass sets things up
-    seconds = _fastest(lambda: lm.logits(ids)) / ROWS
+    seconds = _fastest(lambda: lm.logits(ids), lm.device.type) / ROWS
     lm.recorder.reset()
     return Pace(seconds * LENGTH / length, peak_memory_mb(), True)
 
@@ -156,22 +157,32 @@ def matmul_rate(width: int, dtype: str, device: str) -> float:
                 float((rows @ matrix)[0, 0])  # waits for the device
 
         product()
-        return 4 * 2.0 * LENGTH * width**2 / _fastest(product)
+        return 4 * 2.0 * LENGTH * width**2 / _fastest(product, device)
 
 
-def _fastest(work: Callable[[], Any]) -> float:
-    taken = []
+def busy() -> str | None:
+    """That others use this machine, with the numbers: more processes want to run than there are cores. None when not."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    return f"load average {load:.1f} on {cores} {'core' if cores == 1 else 'cores'}" if load > cores else None
+
+
+def _fastest(work: Callable[[], Any], device: str = "cpu") -> float:
+    """Seconds of the fastest of a few calls, as they would be if this process had the machine for itself.
+
+    On a busy machine a call waits for others, so that its processor time, shared out over the threads, counts there.
+    """
+    walls, processors = [], []
     for _ in range(REPEATS):
-        started = time.perf_counter()
+        wall, processor = time.perf_counter(), time.process_time()
         work()
-        taken.append(time.perf_counter() - started)
-    return min(taken)
+        walls.append(time.perf_counter() - wall)
+        processors.append(time.process_time() - processor)
+    alone = min(processors) / torch.get_num_threads()
+    return min(walls) if device != "cpu" or not busy() else min(min(walls), alone)
 
 
 def free_memory_mb() -> float:
     """Memory that a process can still take here, MB; all there is where the system does not tell."""
-    import os
-
     try:
         with open("/proc/meminfo") as file:
             for line in file:

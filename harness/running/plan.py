@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LoadError, UsageError
 from . import committed
 from .budget import Need, refusal
-from .estimate import Pace, pace_of
+from .estimate import Pace, busy, pace_of
 from .item import Item, Subject
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def plan_table(items: Sequence[Item], session: Session) -> str:
         f"in all: {passes:.0f} forward passes, {seconds:.0f} s of one core, {memory:.0f} MB at most"
         + (f"; {unknown} {'item' if unknown == 1 else 'items'} of unknown cost" if unknown else "")
     )
+    if any(line.source in ("probe", "config") for line in lines) and (load := busy()):
+        told.append(f"the machine is busy ({load}): seconds are processor time, and will be more while it is")
     retrained = sorted({(i.subject.name, s) for i in items for s in session.recorded.seeds(i.subject)})
     if retrained:
         told.append("retrained to check recorded weights: " + ", ".join(f"{name} seed {seed}" for name, seed in retrained))

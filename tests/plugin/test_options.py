@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from claimbench.subjects.shipped import shipped_models
 from lab import Lab, claim, one_line
 
 MISTAKES = {
@@ -119,6 +121,34 @@ def test_a_plan_counts_committed_costs(lab: Lab) -> None:
     )
     result = lab.run("claims", "--plan")
     assert "600 forward passes, 15 s of one core, 640 MB" in one_line(result, "in all")
+
+
+def test_a_budget_is_refused_before_anything_is_measured(lab: Lab) -> None:
+    lab.claims()
+    result = lab.run("claims", "--budget", "1h")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR == 4
+    one_line(result, "the cost of 1 of 1 items is unknown")
+    lab.write("claims/costs.json", '{"effect_is_large": {"strong": {"seconds": 10, "forward_passes": 3, "peak_memory_mb": 300}}}')
+    for budget, told in (("59s", "the plan needs 60 s of 59 s"), ("299MB", "the plan needs 300 MB of 299 MB")):
+        result = lab.run("claims", "--budget", budget)
+        assert result.ret == 4
+        one_line(result, told)
+    assert not any((lab.path / ".claimbench").rglob("entries/*/*"))
+    assert lab.run("claims", "--budget", "60s,300MB").ret == pytest.ExitCode.OK
+    assert any((lab.path / ".claimbench").rglob("entries/*/*"))
+    assert lab.run("claims", "--budget", "1s").ret == pytest.ExitCode.OK, "what is measured costs nothing"
+    one_line(lab.run("claims", "--budget", "ten minutes"), "is no time")
+
+
+def test_a_plan_on_a_given_model(lab: Lab) -> None:
+    lab.claims()
+    lab.write("claims/costs.json", '{"effect_is_large": {"strong": {"seconds": 10, "forward_passes": 3, "peak_memory_mb": 300}}}')
+    shutil.copytree(shipped_models()["stories260K"], lab.path / "mine")
+    result = lab.run("claims", "--plan", "--model", "mine")
+    assert result.ret == pytest.ExitCode.OK
+    told = one_line(result, "test_toy.py::effect_is_large[mine]").split()
+    assert told[1:4] == ["2", "prompt", "batches"] and told[5] == "6" and told[-1] == "probe"
+    assert not any((lab.path / ".claimbench").rglob("entries/*/*"))
 
 
 def test_a_plan_says_what_cannot_be_collected(lab: Lab) -> None:

@@ -121,6 +121,23 @@ def test_a_budget_is_refused_with_the_numbers_and_what_would_fit(folder: Path) -
         check_budget([item(declared(), "other")], session(folder, budget="1h"))
 
 
+def test_a_busy_machine_is_told_and_its_processor_time_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr(estimate.os, "cpu_count", lambda: 2)
+    for load, told in ((1.9, None), (7.0, "load average 7.0 on 2 cores")):
+        monkeypatch.setattr(estimate.os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert estimate.busy() == told
+        waits = estimate._fastest(lambda: time.sleep(0.02))  # takes no processor time
+        assert (waits < 0.02) == (told is not None)
+        assert estimate._fastest(lambda: time.sleep(0.02), "cuda") >= 0.02
+        monkeypatch.setattr(room, "pace_of", lambda *_: estimate.Pace(0.5, 700, True))
+        costs(folder, {"fake": {"seconds": 2.0, "forward_passes": 10, "peak_memory_mb": 300}})
+        text = plan_table([item(declared(), "gpt", "model")], session(folder, {"gpt": fake_lm(1.0, "a" * 64)}))
+        assert ("the machine is busy" in text) == (told is not None)
+        assert "busy" not in plan_table([item(declared())], session(folder)), "committed costs are not of now"
+
+
 NEEDS = [Need("a.py::small[x]", 60, 500), Need("a.py::long[x]", 7200, 500), Need("a.py::fat[x]", 60, 20000)]
 
 
