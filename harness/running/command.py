@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,22 +134,37 @@ class _Catcher:
         self.root = Path(session.config.rootpath)
 
 
+#: Seconds between two lines of progress where nobody watches a bar.
+_LINES = 10.0
+
+
 class _Bar:
-    """A progress bar over replicates (or another unit), with the time that is left."""
+    """A progress bar over replicates (or another unit), with the time that is left; in a log file, a line now and then."""
 
     def __init__(self, unit: str = "replicate") -> None:
         self.unit = unit
+        self.watched = sys.stderr.isatty()
+        self.told = time.monotonic()
 
     def __enter__(self) -> _Bar:
         from tqdm import tqdm
 
-        self.bar = tqdm(unit=self.unit, dynamic_ncols=True, file=sys.stderr, mininterval=0.5)
+        self.bar = tqdm(unit=self.unit, dynamic_ncols=True, file=sys.stderr, mininterval=0.5, disable=not self.watched)
         return self
 
     def show(self, done: int, known: int, what: str) -> None:
+        if not self.watched:
+            self._line(done, known, what)
+            return
         self.bar.total = known
         self.bar.set_description_str(what[:60], refresh=done == self.bar.n)
         self.bar.update(done - self.bar.n)
+
+    def _line(self, done: int, known: int, what: str) -> None:
+        now = time.monotonic()
+        if done == known or now - self.told >= _LINES:
+            self.told = now
+            print(f"{done} of {known} {self.unit}s: {what}", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
