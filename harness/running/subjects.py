@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 SEEDS = 11
 #: Subjects that are no network: what evidence verdicts on them are. A simulation stands for the network it explains.
 WITHOUT_NETWORK = {"recipe": "organism", "simulation": "analogue"}
+
+
+@cache
+def _version(package: str) -> str:
+    """Asked for every key of a measurement, and each time read from files otherwise."""
+    return version(package)
 
 
 class Subjects:
@@ -124,8 +131,8 @@ class Subjects:
             **({"attention": used} if used else {}),
             "device": self.device.partition(":")[0],
             "dtype": held,
-            "torch": version("torch").partition("+")[0],
-            "transformers": version("transformers"),
+            "torch": _version("torch").partition("+")[0],
+            "transformers": _version("transformers"),
         }
 
     def evidence(self, subject: Subject) -> str:
