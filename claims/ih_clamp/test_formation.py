@@ -153,7 +153,7 @@ def the_direct_path_counts_on_the_plateau(course, observe):
     controls=[
         positive(solo=MEDIUM, together=FAST, label="half the rate"),
         negative(solo=ALL, label="together twice"),
-        negative(solo=ONE_LAYER, label="never learned"),
+        negative(solo=FAST, together=MEDIUM, label="twice the rate"),
     ],
 )
 def a_head_alone_learns_more_slowly(solo, together):
