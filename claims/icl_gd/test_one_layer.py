@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from copy import deepcopy
 
 import numpy as np
 from claimbench import above, at_least, below, claim, guard, negative, positive, recipe, step, within
 from claimbench.measures.gradient_steps import (
     answers_of,
+    balanced_average,
     cosine,
     descent,
     one_step,
@@ -197,14 +197,6 @@ def applied_again_it_keeps_descending(net, rates, tasks, observe, damping=0.75):
     return {"largest rise": np.diff(layer).max(), "distance from repeated steps": np.abs(layer - steps).mean()}
 
 
-def averaged(one, other):
-    """The network halfway between two of the same shape, the first brought to the other's balance of match and write."""
-    found, factor = deepcopy(one), (other.match.norm() / one.match.norm()) * (one.match * other.match).sum().sign()
-    mixed = {"match": (one.match * factor + other.match) / 2, "write": (one.write / factor + other.write) / 2}
-    found.load_state_dict(mixed)
-    return found
-
-
 @claim(
     "icl-gd/weight-interpolation",
     arms={"net": LAYER, "by_hand": BY_HAND},
@@ -225,6 +217,6 @@ def halfway_to_the_construction_the_loss_is_the_same(net, by_hand, tasks):
     Before, the trained layer is rescaled without changing what it computes: its matching by a factor to the size of the
     constructed one (its sign included), what it writes by the inverse. 8,192 tasks.
     """
-    nets = averaged(net.model, by_hand.model), net.model, by_hand.model
+    nets = balanced_average(net.model, by_hand.model), net.model, by_hand.model
     middle, trained, constructed = (answers_of(each, tasks).loss(tasks) for each in nets)
     return {"over the trained": math.log(middle / trained), "over the constructed": math.log(middle / constructed)}

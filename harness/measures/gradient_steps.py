@@ -7,6 +7,7 @@ whose answer is differentiated by the query (von Oswald et al. 2023, arXiv:2212.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -108,6 +109,17 @@ def repeated_losses(model: Any, tasks: RegressionTasks, *, times: int, damping: 
     with torch.no_grad():
         found = model(*_tensors(tasks), times=times, damping=damping).double().numpy()
     return [float(loss) for loss in 0.5 * np.square(found - tasks.target).mean(1)]
+
+
+def balanced_average(one: Any, other: Any) -> Any:
+    """The layer halfway between two of the same shape, weights `match` and `write`, the first brought to the other's balance.
+
+    Balance: `match` times a factor and `write` over it compute the same; the factor gives `match` the other's size and sign.
+    """
+    found, factor = copy.deepcopy(one), (other.match.norm() / one.match.norm()) * (one.match * other.match).sum().sign()
+    mixed = {"match": (one.match * factor + other.match) / 2, "write": (one.write / factor + other.write) / 2}
+    found.load_state_dict(mixed)
+    return found
 
 
 def _tensors(tasks: RegressionTasks) -> list[Any]:
