@@ -103,7 +103,10 @@ def learns_with_spare(spare):
     holds=above(math.log(2), unit="log steps"),
     why="the same bound as for the theory: not learned, or in more than twice the steps",
     documented="the full net learns for L > N and not for L = N (N = 2, 4, 8, six seeds)",
-    controls=[positive(none=ABSENT_LONGER, label="never in context"), negative(none=MANY, spare=NOVEL, label="labels to spare in both")],
+    controls=[
+        positive(none=ABSENT_LONGER, label="never in context"),
+        negative(none=MANY, spare=NOVEL, label="labels to spare in both"),
+    ],
 )
 def the_net_learns_later_without_spare_labels(none, spare):
     """Log steps to 90 % accuracy on novel classes with as many labels as pairs (four), over that with sixteen.

@@ -46,7 +46,8 @@ def other_pair(lm, pair, induction_heads, rng):
 def prefix_curves(lm, pair, rng, observe):
     """Induction attention of the two heads at prefix lengths 1 to 9, and of all heads at 1 and 3."""
     measured = prefix_attention(lm, rng, n=ROWS)
-    lines = {f"{name} ({layer}.{head})": measured.attention[:, layer, head] for name, (layer, head) in zip(("long", "short"), pair, strict=True)}
+    named = zip(("long", "short"), pair, strict=True)
+    lines = {f"{name} ({layer}.{head})": measured.attention[:, layer, head] for name, (layer, head) in named}
     observe.curve("Induction attention against prefix length", measured.prefixes, lines, x_label="prefix length", unit="attention")
     for place in (0, 2):
         observe.heads(f"Induction attention at prefix length {place + 1}", measured.attention[place], unit="attention", marked=pair)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from claimbench import above, at_least, claim, log_ratio, negative, positive, recipe, step, steps_to
-from claimbench.effect import Value
+from claimbench import Value, above, at_least, claim, log_ratio, negative, positive, recipe, step, steps_to
 from claimbench.measures.effects import smallest_gap
 
 SOLO, FAST, MEDIUM = (recipe(f"label-task-solo{rate}") for rate in ("", "-fast", "-medium"))

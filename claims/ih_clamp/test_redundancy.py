@@ -101,7 +101,8 @@ UNTRAINED = guard(on="untrained-label-task")
     on=FAMILY,
     requires=LEARNT,
     holds={"at least three heads above 0.3": rate_above(0.5), "spread above 0.2": rate_above(0.5)},
-    why="the ledger reads three heads above 0.3 and a spread of 0.2 off the paper's figures; in most seeds means a rate above one half",
+    why="the ledger reads three heads above 0.3 and a spread of 0.2 off the paper's figures; "
+    "in most seeds means a rate above one half",
     documented="strengths of the eight heads of one seed: .84 .74 .71 .57 .55 .42 .29 .10",
     controls=[positive(on="constructed-graded-heads"), negative(on="label-task-one-head"), UNTRAINED],
     shows=[strength_map],

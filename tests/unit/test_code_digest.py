@@ -228,7 +228,7 @@ def test_every_shipped_claim_depends_on_the_measures_it_uses() -> None:
     from claimbench.running.collecting import claims_root, load_claims
 
     claims = load_claims([claims_root()], claims_root().parent)
-    (heads,) = [c for c in claims.values() if c.finding == "load-bearing/top-heads-beat-random"]
+    (heads,) = [c for c in claims.values() if c.name == "top_induction_heads_are_load_bearing"]
     plain, real = code_digest([heads.function]), room._module_dump
 
     def with_changed(module: str) -> str:

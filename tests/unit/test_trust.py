@@ -144,8 +144,9 @@ def test_locks_know_their_parts_and_whether_the_claim_was_measured(folder: Path)
 
 
 def test_a_lock_finds_measurements_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import toy_claims
     from claimbench.subjects import family as room
+
+    import toy_claims
 
     for name in ("toy-strong", "toy-planted"):
         room._FAMILIES.pop(name, None)
