@@ -19,6 +19,11 @@ EVERY = claim("first", body=SLOW.format(0.012)) + claim(
 )
 
 
+def heed_ctrl_c() -> None:
+    """In the child: tests that a shell runs in the background inherit that SIGINT is ignored; a terminal's commands do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_writes_the_report_and_names_what_is_missing(lab: Lab) -> None:
     interrupting = "if lm.facts['seed'] == 3:\n    raise KeyboardInterrupt\nreturn level"
     lab.claims(claim("first") + claim("second", body=interrupting, parameters="lm, level, rng") + claim("third"))
@@ -43,6 +48,7 @@ def test_a_real_ctrl_c_at_the_terminal(lab: Lab, words: list[str]) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     while not ((lab.path / "begun").exists() and len(lab.stored()) >= 7):
         assert process.poll() is None
@@ -146,6 +152,7 @@ def test_ctrl_c_while_the_command_measures_judges_what_there_is(lab: Lab) -> Non
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     while not ((lab.path / "begun").exists() and len(lab.stored()) >= 7):
         assert process.poll() is None
