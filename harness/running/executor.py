@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -50,6 +51,8 @@ _SESSION: Session | None = None
 
 def _start(options: Options, organisms: Sequence[Path], root: Path) -> None:
     global _SESSION
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches every process; the one that waits ends the others
+
     import torch
 
     from .collecting import load_all_organisms
