@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,19 +65,13 @@ def _here(claims: Mapping[str, Claim], options: Options, bar: _Bar) -> Iterator[
 
 
 def _in_processes(claims: Mapping[str, Claim], options: Options, jobs: int, root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=executor._start, initargs=(options, [], root))
-    try:
+    with executor.processes(jobs, executor._start, options, [], root) as pool:
         running = {pool.submit(_one, claim.file, claim.name, identity): identity for identity, claim in claims.items()}
         for future in as_completed(running):
             entry = future.result()
             if isinstance(entry, str):
                 raise ClaimbenchError(entry)
             yield running[future], entry
-    except BrokenProcessPool:
-        raise ClaimbenchError("a measuring process died (killed, or out of memory): run again to go on") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _one(file: str, name: str, identity: str) -> dict[str, Any] | str:

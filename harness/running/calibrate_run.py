@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -37,26 +34,16 @@ def calibrate(
         raise UsageError(f"--verdicts {verdicts}: use at least 1, and {WHOLE_VERDICTS} or more to meet a bound")
     session, found = fresh_session(options), dict[str, list[dict[str, Any]]]()
     trials = {identity: trials_of(claim, identity) for identity, claim in claims.items()}
-    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(before, "1"))
-    context = multiprocessing.get_context("spawn")
-    workers = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(options, root))
-    try:
-        with _Bar(unit="verdict") as bar:
-            asked = {identity: [_ask(workers, trial, verdicts) for trial in mine] for identity, mine in trials.items()}
-            every = [future for mine in asked.values() for futures in mine for future in futures]
-            for done, future in enumerate(as_completed(every), 1):
-                _checked(future.result())
-                bar.show(done, len(every), "calibrating")
-                for identity in [name for name in asked if name not in found and _ready(asked[name])]:
-                    found[identity] = _rows(trials[identity], asked[identity], session)
-                    if record:
-                        keep_rates(claims[identity], found[identity], date.today().isoformat())
-    except BrokenProcessPool:
-        raise ClaimbenchError("a measuring process died (killed, or out of memory): run again to go on") from None
-    finally:
-        workers.shutdown(wait=False, cancel_futures=True)
-        executor._restore(before)
+    with executor.processes(jobs, _start, options, root) as workers, _Bar(unit="verdict") as bar:
+        asked = {identity: [_ask(workers, trial, verdicts) for trial in mine] for identity, mine in trials.items()}
+        every = [future for mine in asked.values() for futures in mine for future in futures]
+        for done, future in enumerate(as_completed(every), 1):
+            _checked(future.result())
+            bar.show(done, len(every), "calibrating")
+            for identity in [name for name in asked if name not in found and _ready(asked[name])]:
+                found[identity] = _rows(trials[identity], asked[identity], session)
+                if record:
+                    keep_rates(claims[identity], found[identity], date.today().isoformat())
     return {identity: found[identity] for identity in claims}
 
 

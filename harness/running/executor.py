@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -108,12 +109,27 @@ def measure(
         ClaimbenchError: the first error that no other item could survive either (store, loading).
         KeyboardInterrupt: after the running replicates were abandoned; what is stored stays.
     """
-    context = multiprocessing.get_context("spawn")
-    environment = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", RUN)}
-    os.environ.update({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", RUN: session.measurer.run})
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(session.options, organisms, root))
-    try:
+    arguments = (session.options, organisms, root)
+    with processes(jobs, _start, *arguments, environment={RUN: session.measurer.run}) as pool:
         _Schedule(items, session, pool, progress).run()
+
+
+@contextmanager
+def processes(
+    jobs: int, start: Callable[..., None], *arguments: Any, environment: Mapping[str, str] | None = None
+) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes of one thread that each begin with `start(*arguments)`; abandoned at once when the block fails.
+
+    Raises:
+        ClaimbenchError: one of them died.
+    """
+    variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(environment or {})}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start, initargs=arguments)
+    try:
+        yield pool
     except BaseException as error:
         for process in list((pool._processes or {}).values()):
             process.terminate()
@@ -122,7 +138,7 @@ def measure(
             raise ClaimbenchError("a measuring process died (killed, or out of memory): run again to go on") from None
         raise
     finally:
-        _restore(environment)
+        _restore(before)
     pool.shutdown()
 
 
