@@ -17,6 +17,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.pop("CLAIMBENCH_STORE", None)
 os.environ.pop("PYTEST_ADDOPTS", None)
+os.environ.pop("CLAIMBENCH_RUN", None)
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import combinations, islice, product
 from math import comb, prod
 from typing import TYPE_CHECKING
@@ -24,9 +24,8 @@ def matched_random_heads(
 ) -> list[HeadSet]:
     """Up to `sets` different sets with as many heads in each layer as `targets`, none of them forbidden or a target.
 
-    Where a layer has too few other heads the rest come from the nearest layers, the lower one first at equal
-    distance. Where no more than `sets` different sets exist all of them are returned. NotApplicable when there are
-    not enough other heads.
+    Where no more than `sets` different sets exist all of them are returned. NotApplicable where a layer has fewer other
+    heads than targets: heads of another layer are no match, since an earlier one may be what the targets read from.
     """
     chosen = set(targets)
     if not chosen or sets < 1:
@@ -36,7 +35,8 @@ def matched_random_heads(
     if outside:
         raise UsageError(f"head {outside[0]} is out of range: the subject has {lm.layers} layers of {lm.heads} heads")
     free = {layer: [h for h in range(lm.heads) if (layer, h) not in barred] for layer in range(lm.layers)}
-    take = _places(Counter(layer for layer, _ in chosen), {layer: len(heads) for layer, heads in free.items()})
+    take = Counter(layer for layer, _ in chosen)
+    _refuse_too_few(take, free)
     layers = sorted(take)
     number = prod(comb(len(free[layer]), take[layer]) for layer in layers)
 
@@ -59,15 +59,7 @@ def permuted_heads(lm: LM, targets: Iterable[Head], rng: Generator, forbidden: I
     return list(matched_random_heads(lm, targets, forbidden, rng, sets=1)[0])
 
 
-def _places(wanted: Counter[int], free: dict[int, int]) -> dict[int, int]:
-    """How many heads to take from each layer."""
-    if sum(free.values()) < (need := wanted.total()):
-        raise NotApplicable(f"a matched random set needs {need} other heads; the subject has {sum(free.values())} left")
-    take = Counter({layer: min(count, free[layer]) for layer, count in wanted.items()})
-    for layer in sorted(wanted):
-        missing = wanted[layer] - min(wanted[layer], free[layer])
-        for near in sorted(free, key=lambda other: (abs(other - layer), other)):
-            more = min(missing, free[near] - take[near])  # what a layer needs for its own targets is taken already
-            take[near] += more
-            missing -= more
-    return {layer: count for layer, count in take.items() if count}
+def _refuse_too_few(wanted: Mapping[int, int], free: Mapping[int, list[int]]) -> None:
+    for layer, need in sorted(wanted.items()):
+        if len(free[layer]) < need:
+            raise NotApplicable(f"a matched random set needs {need} other heads of layer {layer}, which has {len(free[layer])} left")

@@ -25,7 +25,16 @@ def run(arguments: Sequence[str]) -> int:
     """Measure with several processes, then run pytest on the same arguments, which only judges. Pytest's exit code."""
     from .measure import RUN
 
-    os.environ.setdefault(RUN, uuid.uuid4().hex)  # so that an error is not tried again while it is judged
+    outer = os.environ.get(RUN)
+    os.environ[RUN] = outer or uuid.uuid4().hex  # so that an error is not tried again while it is judged
+    try:
+        return _measure_and_judge(arguments)
+    finally:
+        if outer is None:
+            del os.environ[RUN]
+
+
+def _measure_and_judge(arguments: Sequence[str]) -> int:
     _, words = split_jobs(arguments)
     words = [*words, f"--default-claims={default_claims()}"]
     interrupted = False
