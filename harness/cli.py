@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     families.add_argument("family", nargs="*", help="some families only, like llama gpt2")
     families.add_argument("--json", action="store_true", help="as a JSON array, with what was measured")
     families.add_argument("--write", type=Path, metavar="FILE", help="write the page of the documentation")
+    fresh = add("new", "write a claim that runs, its card and a test for a finding, to start from", _new)
+    fresh.add_argument("finding", metavar="PAPER/FINDING", help="as it is to be called, or as `list` shows it")
+    fresh.add_argument("--root", type=Path, default=Path("."), help="folder with claims/ and tests/ (default: this one)")
     record = add("record", "commit costs and control verdicts from a results.json beside the claims", _record)
     record.add_argument("results", type=Path)
     from .running import rate_commands, store_command, trust_commands
@@ -115,6 +118,14 @@ def _lock(asked: argparse.Namespace) -> int:
         if lock(claim, measured_before=asked.measured_before or in_store(claim, identity, store), reason=asked.reason)
     ]
     print(f"{len(changed)} of {len(claims)} claims locked" + (": " + ", ".join(changed) if changed else ""))
+    return 0
+
+
+def _new(asked: argparse.Namespace) -> int:
+    from .authoring.new import new
+
+    written = new(asked.finding, asked.root)
+    print("\n".join([*(f"wrote {path}" for path in written.files), "", *written.next_steps]))
     return 0
 
 

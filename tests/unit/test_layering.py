@@ -17,13 +17,13 @@ LAYERS = (
     ("errors", "lazy"),
     ("verdict", "region", "effect", "step", "control", "paper"),
     ("claim", "statistics", "interventions", "subjects", "measures", "simulations", "sweeps", "training"),
-    ("running", "reporting"),
+    ("running", "reporting", "authoring"),
     ("pytest_plugin", "command", "cli", "__init__", "__main__", "lm_eval"),
 )
 LEVEL = {name: number for number, layer in enumerate(LAYERS) for name in layer}
 #: Rooms whose code ends up in measurement keys: judging, running and reporting must not reach them.
 MEASURING = ("subjects", "interventions", "measures", "simulations", "sweeps", "training")
-JUDGING = ("claim", "region", "verdict", "statistics", "running", "reporting", "pytest_plugin", "cli")
+JUDGING = ("claim", "region", "verdict", "statistics", "running", "reporting", "authoring", "pytest_plugin", "cli")
 HEAVY = ("torch", "transformers", "scipy", "lm_eval", "statsmodels", "sklearn", "pandas", "matplotlib")
 
 
