@@ -49,9 +49,7 @@ def new(finding: str, root: Path) -> Written:
     """
     paper, _, own = finding.partition("/")
     if not (_SLUG.fullmatch(paper) and _SLUG.fullmatch(own)):
-        raise UsageError(
-            f"{finding!r} is no finding: write paper/finding, lower-case words joined by hyphens, as adopt/optimal-rate"
-        )
+        raise UsageError(f"{finding!r} is no finding: write paper/finding in lower case with hyphens, as adopt/optimal-rate")
     folder = root / "claims" / _name(paper)
     claim = folder / f"test_{_name(own)}.py"
     test = root / "tests" / f"test_{_name(paper)}_{_name(own)}.py"
