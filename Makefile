@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: claims test lint bench demo clean
+.PHONY: claims test lint bench demo docs clean
 
 claims: $(READY)
 	$(RUN) -m claimbench run claims --with-controls --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
@@ -32,6 +32,10 @@ demo: $(READY) $(LANGUAGE)/curve.json
 
 $(LANGUAGE)/curve.json: | $(READY)
 	$(RUN) fixtures/language.py --out build/language --only language-copying
+
+# The documentation as a site that opens from a folder: build/site/index.html
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 
 lint: $(READY)
 	$(RUN) -m ruff check harness claims fixtures tests conftest.py
