@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import threading
@@ -56,6 +57,9 @@ def main() -> None:
         pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         rows.append(timed("pytest claims --collect-only", [*pytest, "claims", "--collect-only"]))
         rows.append(timed("claimbench list", [sys.executable, "-m", "claimbench", "list"]))
+        judging = [sys.executable, "-P", str(ROOT / "benchmarks" / "judging.py"), "--json"]
+        for name, row in json.loads(subprocess.run(judging, capture_output=True, check=True, text=True).stdout).items():
+            rows.append({"name": f"judging 10,000 stored results, {name}", **row})
         models = sorted(str(path) for path in (ROOT / "fixtures" / "models").iterdir() if path.is_dir())
         given = [word for path in models for word in ("--model", path)]
         rows.append(timed("pytest claims --model (shipped)", [*pytest, "claims", *given, "--store", f"{folder}/model"]))

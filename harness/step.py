@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import FunctionType
 from typing import Any, Literal, overload
 
 from .errors import DeclarationError
@@ -68,12 +70,16 @@ def first_line(function: Callable[..., Any]) -> str:
 
 def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """Parameters of a step or claim function; variadic ones are refused, since nothing could be injected by name."""
+    return _parameters(function) if isinstance(function, FunctionType) else _parameters.__wrapped__(function)
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Read once for each function: a key of a measurement asks for those of all that it reaches."""
     found = inspect.signature(function).parameters
     for parameter in found.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise DeclarationError(
-                f"{function.__name__}({parameter}) cannot be injected by name: write plain named parameters"
-            )
+            raise DeclarationError(f"{function.__name__}({parameter}) cannot be injected by name: write plain named parameters")
     return found
 
 
@@ -89,11 +95,7 @@ def choices_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _own_choices(function: Callable[..., Any]) -> dict[str, Any]:
-    return {
-        name: parameter.default
-        for name, parameter in parameters(function).items()
-        if parameter.default is not parameter.empty
-    }
+    return {name: parameter.default for name, parameter in parameters(function).items() if parameter.default is not parameter.empty}
 
 
 def reach(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:

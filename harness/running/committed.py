@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -22,13 +23,18 @@ EXPECTED, LOCK, COSTS, CALIBRATION = "expected.json", "lock.json", "costs.json",
 
 def folder_of(claim: Claim) -> Path:
     """The folder of a claim's file, where what is committed lies."""
-    return Path(claim.file).parent
+    return _folder(claim.file)
 
 
 @cache
-def _read(path: Path, stamp: float) -> dict[str, Any]:
+def _folder(file: str) -> Path:
+    return Path(file).parent
+
+
+@cache
+def _read(path: str, stamp: int) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(Path(path).read_text())
     except ValueError as error:
         raise DeclarationError(f"{path} is no valid JSON: {error}") from None
     if not isinstance(found, dict):
@@ -38,8 +44,12 @@ def _read(path: Path, stamp: float) -> dict[str, Any]:
 
 def read(folder: Path, name: str) -> Mapping[str, Any]:
     """A committed file of a folder; empty when there is none."""
-    path = folder / name
-    return _read(path, path.stat().st_mtime) if path.is_file() else {}
+    path = f"{folder}{os.sep}{name}"
+    try:
+        stamp = os.stat(path).st_mtime_ns
+    except OSError:
+        return {}
+    return _read(path, stamp)
 
 
 def write(folder: Path, name: str, content: Mapping[str, Any]) -> Path:

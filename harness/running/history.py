@@ -1,10 +1,15 @@
-"""History: every judged result, small, once, with the day it was first seen; one folder a finding, so no index is needed."""
+"""History: every judged result, small, once, with the day it was first seen; one folder a finding, so no index is needed.
+
+A result can be judged again at any time, so unlike a measurement it is not waited for on the disk. A loss of power may
+leave an empty file of it, which counts as none.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
@@ -32,11 +37,11 @@ class History:
         """
         told = {name: result[name] for name in KEPT} | {"control": result["control"] and result["control"]["name"]}
         path = self.folder / _folder(result["finding"]) / f"{key_of(told)[:32]}.json"
-        if path.exists():
+        if _holds_something(path):
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps({**told, "date": result["measured_at"]}, allow_nan=False))
+            write_whole(path, json.dumps({**told, "date": result["measured_at"]}, allow_nan=False), wait=False)
         except OSError as error:
             raise self.store.unwritable(error) from None
 
@@ -48,11 +53,20 @@ class History:
         """
         found = []
         for path in (self.folder / _folder(finding)).glob("[!.]*.json"):
+            if not _holds_something(path):
+                continue
             try:
                 found.append(dict(json.loads(path.read_text(encoding="utf-8"))))
             except (OSError, ValueError, TypeError):
                 raise StoreError(f"{path} is damaged: delete that file") from None
         yield from sorted(found, key=lambda one: (one["date"], one["item"]))
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _folder(finding: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,64 @@ def stand(item: Item, replicates: Sequence[Replicate], design: Seeds | Prompts, 
     if n and seeds is None and failing:
         return Standing(Verdict.NOT_APPLICABLE, unmet(item, failing[0]), n)
     if seeds is not None and n >= first and len(failing) > MOST_FAILING * n:
-        return Standing(
-            Verdict.NOT_APPLICABLE, f"{len(failing)} of {n} seeds fail a precondition: {unmet(item, failing[0])}", n
-        )
+        return Standing(Verdict.NOT_APPLICABLE, f"{len(failing)} of {n} seeds fail a precondition: {unmet(item, failing[0])}", n)
     return _judged(item, replicates, passing, design, seeds)
+
+
+def replay(
+    stored: Callable[[int], Replicate | None], judge: Callable[[Sequence[Replicate]], Standing], design: Seeds | Prompts
+) -> tuple[Standing, list[Replicate]]:
+    """Where an item stands on what is stored, and the replicates that this takes: as if judged after each of them.
+
+    While nothing speaks against a replicate, judging cannot end between two looks; so it is done at looks only, and of
+    prompt batches (of which each one is a look) once for all, a decision being found by bisection: a further batch never
+    changes one.
+
+    Args:
+        stored: replicate of an index, None where it is missing.
+        judge: where the item stands on the replicates so far.
+    """
+    by_looks = hasattr(design, "looks")
+    replicates: list[Replicate] = []
+    standing = judge(replicates)
+    while (have := len(replicates)) < standing.wants:
+        ahead: list[Replicate] = []
+        while have + len(ahead) < (standing.wants if by_looks else design.most):
+            found = stored(have + len(ahead))
+            if found is None:
+                break
+            ahead.append(found)
+            if not found.passed:
+                break
+        if not ahead:
+            break
+        standing = judge([*replicates, *ahead])
+        used = len(ahead)
+        if standing.judgement is None or not (by_looks or standing.wants > have + used):
+            standing, used = _first_end(replicates, ahead, judge, bisect=standing.judgement is not None)
+        replicates += ahead[:used]
+    return standing, replicates
+
+
+def _first_end(
+    have: Sequence[Replicate], ahead: Sequence[Replicate], judge: Callable[[Sequence[Replicate]], Standing], bisect: bool
+) -> tuple[Standing, int]:
+    """Where an item stands after the first of the replicates ahead that ends the judging, and which it is; else after all.
+
+    Args:
+        bisect: whether all of them end it, and what follows the first goes on to.
+    """
+    found: dict[int, Standing] = {}
+
+    def ends(n: int) -> bool:
+        found[n] = judge([*have, *ahead[:n]])
+        return found[n].wants <= len(have) + n
+
+    every = range(1, len(ahead) + 1)
+    first = every[bisect_left(every, True, key=ends)] if bisect else next(filter(ends, every), len(ahead))
+    if first not in found:
+        ends(first)
+    return found[first], first
 
 
 def _judged(

@@ -116,6 +116,7 @@ class Measurer:
         self.runs = Runs(store, root)
         self.run = os.environ.get(RUN) or uuid.uuid4().hex
         self._code: dict[tuple[int, ...], str] = {}
+        self._keys: dict[tuple[Any, ...], tuple[Item, dict[str, Any]]] = {}
         self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
 
     def replicate(self, item: Item, index: int, measure: bool = True) -> Replicate | None:
@@ -163,6 +164,16 @@ class Measurer:
         return None if body is not None and _failed(body) and body.get("run") != self.run else body
 
     def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
+        return {**self._same_for_all(item, part), "subject": self.subjects.digest(item.subject, index), "index": index}
+
+    def _same_for_all(self, item: Item, part: Part) -> dict[str, Any]:
+        """What the keys of a part have in common, whatever the replicate; found once, since it takes most of the time."""
+        mark = (id(item.claim), id(item.control), item.subject, part.kind, part.name)
+        if mark not in self._keys:
+            self._keys[mark] = (item, self._common(item, part))  # the item is kept, so that an id is never reused
+        return self._keys[mark][1]
+
+    def _common(self, item: Item, part: Part) -> dict[str, Any]:
         functions, own = [item.claim.function], ""
         if part.kind == "requires":
             functions = [r.step.function for r in item.claim.requires if r.name == part.name]
@@ -174,7 +185,6 @@ class Measurer:
         overrides = {name: value for name, value in overrides.items() if name not in arms}
         functions += [value.function for value in overrides.values() if isinstance(value, Step)]
         return {
-            "subject": self.subjects.digest(item.subject, index),
             "parameters": self.subjects.parameters(item.subject),
             "claim": item.claim.finding,
             "regions": sorted(item.claim.holds),
@@ -185,7 +195,6 @@ class Measurer:
             **self._task(item, functions),
             "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
             "seed": self.root,
-            "index": index,
         }
 
     def _siblings(self, subject: Subject, functions: list[Any]) -> list[str] | None:

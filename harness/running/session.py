@@ -11,7 +11,7 @@ from ..paper import Paper, card_beside
 from ..verdict import Verdict
 from .history import History
 from .item import Item
-from .judging import Standing, stand
+from .judging import Standing, replay, stand
 from .measure import Measurer, Replicate
 from .options import Options
 from .recorded import Recorded
@@ -64,15 +64,11 @@ class Session:
         """Where an item stands on what the store holds, without measuring."""
         if gap := self.subjects.gap(item.subject):
             return Standing(Verdict.ERROR, gap, 0), []
-        replicates: list[Replicate] = []
-        standing = self.stand(item, replicates)
-        while standing.wants > len(replicates):
-            replicate = self.measurer.replicate(item, len(replicates), measure=False)
-            if replicate is None:
-                break
-            replicates.append(replicate)
-            standing = self.stand(item, replicates)
-        return standing, replicates
+        return replay(
+            lambda index: self.measurer.replicate(item, index, measure=False),
+            lambda replicates: self.stand(item, replicates),
+            self.design(item),
+        )
 
     def stand(self, item: Item, replicates: Sequence[Replicate]) -> Standing:
         """Judge an item on the replicates so far."""
@@ -127,7 +123,7 @@ class Session:
         options = self.options
         words = ["pytest", item.id, "--profile", options.profile.name, "--seed", str(options.seed)]
         if not item.subject.seeded and not (item.control and item.control.on):
-            if item.subject.series is not None and options.series is not None:
+            if item.subject.step is not None and options.series is not None:
                 words += ["--checkpoints", str(options.series.folder)]
             else:
                 words += ["--model", item.subject.path or item.subject.name]

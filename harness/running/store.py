@@ -37,6 +37,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        self._entries = os.fspath(self.folder / "entries")
         self.say: Callable[[str], None] = _say
         stamp = self.folder / "store.json"
         try:
@@ -61,9 +62,10 @@ class Store:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The entry of a key, None when there is none."""
-        path = self.path(key)
+        path = f"{self._entries}{os.sep}{key[:2]}{os.sep}{key}.json"  # a Path would take a third of the time of reading
         try:
-            text = path.read_bytes()
+            with open(path, "rb") as file:
+                text = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -136,14 +138,19 @@ def _digest(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that a reader sees it whole or not at all."""
+def write_whole(path: Path, text: str, *, wait: bool = True) -> None:
+    """Write a file aside and rename it, so that a reader sees it whole or not at all.
+
+    Args:
+        wait: until it lies on the disk, so that it survives a loss of power; else that may leave an empty file.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if wait:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from claimbench import above, rate_above, variant
-from claimbench.running.judging import Standing, stand
+from claimbench.running.judging import Standing, replay, stand
 from claimbench.running.measure import Replicate
 from claimbench.running.profile import PROFILES
 from claimbench.statistics import Prompts, Seeds
@@ -26,9 +26,7 @@ ITEM = item(CLAIM)
 GIVEN = item(CLAIM, "gpt", "model")
 
 
-def play(
-    replicates: Sequence[Replicate], seeds: int | None = 11, design: Any = None, of: Any = ITEM
-) -> tuple[Standing, int]:
+def play(replicates: Sequence[Replicate], seeds: int | None = 11, design: Any = None, of: Any = ITEM) -> tuple[Standing, int]:
     """As a session replays a store: one replicate after the other, until no more are wanted or there."""
     standing, used = stand(of, [], design or Seeds(), seeds), 0
     while standing.wants > used and used < len(replicates):
@@ -211,3 +209,30 @@ def test_rates_and_named_effects_are_judged_together(tmp_path: Path) -> None:
     result = session(tmp_path).run(item(declared(both, holds=regions)))
     assert result["verdict"] == "SUPPORTED" and [e["name"] for e in result["effects"]] == ["large", "event"]
     assert result["replicates"][0]["effects"] == {"large": [1.0, 1.0], "event": [1.0, 1.0]}
+
+
+STORED = st.lists(st.sampled_from([0.0, 0.4, 0.6, 1.0, None, "fails", "same", "unsound"]), max_size=24)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STORED, st.sampled_from([Seeds(), Seeds((6,)), Prompts({"effect": 1.0}, most=20, tuned_for=20)]))
+def test_a_replay_ends_where_judging_after_each_replicate_would(stored: list[Any], design: Seeds | Prompts) -> None:
+    """The replay judges at looks only and bisects; seeds, prompts, failing, broken and doubled replicates alike."""
+    given, seeds = (ITEM, 11) if isinstance(design, Seeds) else (GIVEN, None)
+    made = [one(index, told) for index, told in enumerate(stored[:seeds])]
+    expected, used = play(made, seeds, design, given)
+    found, replicates = replay(
+        lambda index: made[index] if index < len(made) else None, lambda some: stand(given, some, design, seeds), design
+    )
+    assert (found, len(replicates)) == (expected, used)
+
+
+def one(index: int, told: float | str | None) -> Replicate:
+    if not isinstance(told, str):
+        return replicate(index, told)
+    if told == "unsound":
+        return Replicate(index, {"effect:": {"problem": {"verdict": "INVALID", "reason": "nothing moved"}}})
+    found = replicate(index, 0.9, passed=told != "fails")
+    if told == "same":
+        found.parts["effect:"]["network"] = "one"
+    return found

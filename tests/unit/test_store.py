@@ -18,9 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-BODIES = st.dictionaries(
-    st.text(), st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
-)
+BODIES = st.dictionaries(st.text(), st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -52,9 +50,7 @@ def test_what_is_put_is_what_is_got(tmp_path_factory: pytest.TempPathFactory, bo
     assert Store(store.folder).get("ab" * 32) == body
 
 
-def test_a_write_that_fails_midway_leaves_the_old_entry_and_no_rubbish(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_midway_leaves_the_old_entry_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "store")
     store.put("ab" * 32, {"level": 1})
     before = sorted(p for p in tmp_path.rglob("*") if p.is_file())
@@ -126,9 +122,7 @@ def test_a_lock_is_waited_for_and_its_holder_named(tmp_path: Path, monkeypatch: 
         order.append("first")
     thread.join(30)
     assert order == ["first", "second"]
-    assert seen == [
-        f"waiting for store key abababababab, held by {HOLDER}" for HOLDER in [seen[0].partition("held by ")[2]]
-    ]
+    assert seen == [f"waiting for store key abababababab, held by {HOLDER}" for HOLDER in [seen[0].partition("held by ")[2]]]
     assert f"process {os.getpid()} on " in seen[0]
 
 
@@ -205,3 +199,17 @@ def test_results_are_kept_once_with_the_day_they_were_first_seen(tmp_path: Path)
     found = [(one["date"], one["verdict"]) for one in history.of("toy/large")]
     assert found == [("2026-01-01", "REFUTED"), ("2026-01-02", "SUPPORTED")]
     assert list(history.of("toy/other")) == []
+
+
+def test_an_empty_file_of_a_judged_result_counts_as_none_and_is_written_again(tmp_path: Path) -> None:
+    """As a loss of power may leave one, since a judged result is not waited for."""
+    from claimbench.running.history import KEPT, History
+
+    history = History(Store(tmp_path / "store"))
+    result: dict[str, Any] = {name: name for name in KEPT} | {"control": None, "finding": "toy/large", "measured_at": "2026-01-02"}
+    history.keep(result)
+    (path,) = history.folder.glob("*/*.json")
+    path.write_text("")
+    assert list(history.of("toy/large")) == []
+    history.keep(result)
+    assert [one["date"] for one in history.of("toy/large")] == ["2026-01-02"]
