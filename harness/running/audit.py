@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..claim import Claim
-from ..control import Control
 from ..subjects.lm import LM
 from ..verdict import Verdict
 from .audit_faults import FAULTS, HALF_MISSING, MEASURED, OUTLIER, SHARED, WATCHING, Fault, Log, wild
 from .inject import Injector
-from .item import Item, Subject, items_of, named_subject
+from .item import Item, Subject, items_of
 from .judging import Standing
 from .measure import Measurer, Part, Replicate
 from .result import control_ok
@@ -126,17 +125,17 @@ class _Honest:
     replicates: tuple[Replicate, ...]
 
 
+def judged_alone(claim: Claim) -> Claim:
+    """The claim without what cannot turn its verdict: pictures and variants that bind nothing."""
+    return replace(claim, variants=tuple(v for v in claim.variants if v.binding), shows=())
+
+
 def _base(claim: Claim, claim_id: str, session: Session) -> tuple[Item, _Honest]:
-    """The item that is audited, without variants and pictures, and how it comes out by itself."""
-    own = [item for item in items_of(claim, claim_id) if item.control is None]
-    places = [(item.subject, Control("positive", None, {}, label="audit")) for item in own]
-    for control in claim.controls:
-        if control.kind == "positive":
-            subject = own[0].subject if control.on is None else named_subject(control.on)
-            places.append((subject, Control("positive", control.on, control.overrides, label=f"audit of {control.name}")))
+    """The item that is audited, judged as a run judges it, binding variants included, and how it comes out by itself."""
+    items = items_of(judged_alone(claim), claim_id, with_controls=True)
+    places = [item for item in items if item.control is None or item.control.kind == "positive"]
     first: tuple[Item, _Honest] | None = None
-    for subject, control in places:
-        item = Item(claim, claim_id, subject, control)
+    for item in sorted(places, key=lambda item: item.control is not None):
         standing, replicates = settle(session, item)
         found = item, _Honest(standing.verdict, standing.reason, len(replicates), tuple(replicates))
         if standing.verdict is Verdict.SUPPORTED:
@@ -147,8 +146,7 @@ def _base(claim: Claim, claim_id: str, session: Session) -> tuple[Item, _Honest]
 
 
 def _role(item: Item) -> str:
-    label = item.control.name if item.control else ""
-    return "the claim itself" if label == "audit" else f"the positive control {label.removeprefix('audit of ')}"
+    return "the claim itself" if item.control is None else f"the positive control {item.control.name}"
 
 
 def settle(session: Session, item: Item, replicates: Sequence[Replicate] = ()) -> tuple[Standing, list[Replicate]]:
@@ -235,7 +233,8 @@ def _leak(fault: Fault, base: Item, session: Session, faulty: Session) -> Found:
 
 def shared_data(item: Item, watched: Session) -> tuple[str, float]:
     """The step that shares most of its data with the effect, and the part shared, in the first replicate of an item."""
-    replicate = watched.measurer.replicate(item, 0)
+    alone = replace(item, claim=replace(item.claim, variants=(), shows=()))
+    replicate = watched.measurer.replicate(alone, 0)
     assert replicate is not None
     return _most_shared(replicate.parts.get("effect:", {}))
 
@@ -252,9 +251,10 @@ def _share(found: tuple[str, float]) -> str:
 def _outlier(base: Item, honest: _Honest, session: Session) -> Found:
     """One replicate that speaks wildly against the verdict, and as many further ones as the schedule then asks for."""
     first = honest.replicates[0]
-    body = first.parts["effect:"]
     effects = {name: wild(region, against=True) for name, region in base.claim.holds.items()}
-    outlier = Replicate(first.index, {**first.parts, "effect:": {**body, "effects": effects}})
+    taken = [name for name in first.parts if name in ("effect:", "rerun:")]
+    changed = {name: {**first.parts[name], "effects": effects} for name in taken}
+    outlier = Replicate(first.index, {**first.parts, **changed})
     standing, _ = settle(session, base, [outlier, *honest.replicates[1:]])
     if standing.verdict is honest.verdict:
         return Found("kept", "verdict", standing.reason, standing.verdict.value)

@@ -11,11 +11,11 @@ from typing import Any
 from ..claim import Claim
 from ..errors import ClaimbenchError, DeclarationError
 from ..paper import Finding, card_beside
-from . import executor
+from . import workers
 from .audit import audit
 from .audit_faults import FAULTS
-from .command import _Bar
 from .options import Options
+from .progress import Bar
 from .session import Session
 
 
@@ -49,7 +49,7 @@ def audit_all(
         done: called with id and audit as each claim is finished, so that an interruption loses nothing.
     """
     found: dict[str, dict[str, Any]] = {}
-    with _Bar(unit="claim") as bar:
+    with Bar(unit="claim") as bar:
         several = jobs > 1 and len(claims) > 1
         for identity, entry in _in_processes(claims, options, jobs, root) if several else _here(claims, options, bar):
             found[identity] = entry
@@ -58,14 +58,14 @@ def audit_all(
     return {identity: found[identity] for identity in claims}
 
 
-def _here(claims: Mapping[str, Claim], options: Options, bar: _Bar) -> Iterator[tuple[str, dict[str, Any]]]:
+def _here(claims: Mapping[str, Claim], options: Options, bar: Bar) -> Iterator[tuple[str, dict[str, Any]]]:
     session = Session(options)
     for number, (identity, claim) in enumerate(claims.items()):
         yield identity, audit(claim, identity, session, excuses_of(claim), partial(bar.show, number, len(claims)))
 
 
 def _in_processes(claims: Mapping[str, Claim], options: Options, jobs: int, root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with executor.processes(jobs, executor._start, options, [], root) as pool:
+    with workers.processes(jobs, workers.start, options, [], root) as pool:
         running = {pool.submit(_one, claim.file, claim.name, identity): identity for identity, claim in claims.items()}
         for future in as_completed(running):
             entry = future.result()
@@ -77,9 +77,8 @@ def _in_processes(claims: Mapping[str, Claim], options: Options, jobs: int, root
 def _one(file: str, name: str, identity: str) -> dict[str, Any] | str:
     from .collecting import claims_in, load_module
 
-    assert executor._SESSION is not None
     try:
         claim = next(c for c in claims_in(load_module(Path(file))) if c.name == name)
-        return audit(claim, identity, executor._SESSION, excuses_of(claim))
+        return audit(claim, identity, workers.session(), excuses_of(claim))
     except ClaimbenchError as error:
         return str(error)

@@ -10,12 +10,12 @@ from typing import Any
 
 from ..claim import Claim
 from ..errors import ClaimbenchError, UsageError
-from . import executor
+from . import workers
 from .calibrate import Trial, block, pool, rates_of, trials_of
-from .command import _Bar
 from .fresh import fresh_session
 from .keep import keep_rates
 from .options import Options
+from .progress import Bar
 from .session import Session
 
 
@@ -34,8 +34,8 @@ def calibrate(
         raise UsageError(f"--verdicts {verdicts}: use at least 1, and {WHOLE_VERDICTS} or more to meet a bound")
     session, found = fresh_session(options), dict[str, list[dict[str, Any]]]()
     trials = {identity: trials_of(claim, identity) for identity, claim in claims.items()}
-    with executor.processes(jobs, _start, options, root) as workers, _Bar(unit="verdict") as bar:
-        asked = {identity: [_ask(workers, trial, verdicts) for trial in mine] for identity, mine in trials.items()}
+    with workers.processes(jobs, _start, options, root) as processes, Bar(unit="verdict") as bar:
+        asked = {identity: [_ask(processes, trial, verdicts) for trial in mine] for identity, mine in trials.items()}
         every = [future for mine in asked.values() for futures in mine for future in futures]
         for done, future in enumerate(as_completed(every), 1):
             _checked(future.result())
@@ -64,10 +64,10 @@ def _checked(answer: Any) -> None:
         raise ClaimbenchError(answer)
 
 
-def _ask(workers: ProcessPoolExecutor, trial: Trial, verdicts: int) -> list[Future[Any]]:
+def _ask(processes: ProcessPoolExecutor, trial: Trial, verdicts: int) -> list[Future[Any]]:
     control = trial.claim.controls.index(trial.control) if trial.control is not None else None
     order = (trial.claim.file, trial.claim.name, trial.identity, trial.what, trial.subject, control)
-    return [workers.submit(_measure, order, number) for number in (range(verdicts) if trial.direct else (-1,))]
+    return [processes.submit(_measure, order, number) for number in (range(verdicts) if trial.direct else (-1,))]
 
 
 _FRESH: Session | None = None
@@ -75,7 +75,7 @@ _FRESH: Session | None = None
 
 def _start(options: Options, root: Path) -> None:
     global _FRESH
-    executor._start(options, [], root)
+    workers.start(options, [], root)
     _FRESH = fresh_session(options)
 
 
@@ -84,10 +84,10 @@ def _measure(order: tuple[Any, ...], number: int) -> Any:
     from .collecting import claims_in, load_module
 
     file, name, identity, what, subject, control = order
-    assert _FRESH is not None and executor._SESSION is not None
+    assert _FRESH is not None
     try:
         claim = next(c for c in claims_in(load_module(Path(file))) if c.name == name)
         trial = Trial(claim, identity, what, subject, None if control is None else claim.controls[control])
-        return pool(trial, executor._SESSION) if number < 0 else block(trial, _FRESH, number)
+        return pool(trial, workers.session()) if number < 0 else block(trial, _FRESH, number)
     except ClaimbenchError as error:
         return str(error)

@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +70,7 @@ def measure(arguments: Sequence[str]) -> int:
     from .executor import measure as execute
     from .options import check_models
     from .plan import check_budget
+    from .progress import Bar
     from .session import Session
 
     check_models(catcher.options)
@@ -78,7 +78,7 @@ def measure(arguments: Sequence[str]) -> int:
     check_budget(catcher.items, session)
     if jobs is None:  # a given model would be held once by every process
         jobs = 1 if catcher.options.given else 2
-    with _Bar() as bar:
+    with Bar() as bar:
         execute(
             catcher.items,
             session,
@@ -141,39 +141,3 @@ class _Catcher:
         bench = bench_of(session.config)
         self.options, self.organisms = bench.options, bench.organism_folders()
         self.root = Path(session.config.rootpath)
-
-
-#: Seconds between two lines of progress where nobody watches a bar.
-_LINES = 10.0
-
-
-class _Bar:
-    """A progress bar over replicates (or another unit), with the time that is left; in a log file, a line now and then."""
-
-    def __init__(self, unit: str = "replicate") -> None:
-        self.unit = unit
-        self.watched = sys.stderr.isatty()
-        self.told = time.monotonic()
-
-    def __enter__(self) -> _Bar:
-        from tqdm import tqdm
-
-        self.bar = tqdm(unit=self.unit, dynamic_ncols=True, file=sys.stderr, mininterval=0.5, disable=not self.watched)
-        return self
-
-    def show(self, done: int, known: int, what: str) -> None:
-        if not self.watched:
-            self._line(done, known, what)
-            return
-        self.bar.total = known
-        self.bar.set_description_str(what[:60], refresh=done == self.bar.n)
-        self.bar.update(done - self.bar.n)
-
-    def _line(self, done: int, known: int, what: str) -> None:
-        now = time.monotonic()
-        if done == known or now - self.told >= _LINES:
-            self.told = now
-            print(f"{done} of {known} {self.unit}s: {what}", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()

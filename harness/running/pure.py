@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ClaimbenchError
-from .executor import Order, _leave_with_parent
+from .executor import Order
 from .item import Item
 from .measure import differs
 from .options import Options
 from .store import Store
+from .workers import follow_parent
 
 ORDERS = ((0, 1, 2), (2, 0, 1))
 
@@ -32,11 +32,6 @@ def impurity(item: Item, options: Options, root: Path) -> str | None:
         if name := differs(one.get("effects", {}), other.get("effects", {})):
             return f"replicate {index} gave another value of {name!r} in another process and order"
     return None
-
-
-def follow_parent() -> None:
-    """End this process with the one that started it."""
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
 def _said(body: dict[str, Any]) -> str:
@@ -65,6 +60,7 @@ def _measured(order: Order, options: Options, root: Path, indices: Sequence[int]
 
     load_all_organisms([], root)
     item = order.item()
+    item = replace(item, claim=replace(item.claim, variants=(), shows=()))  # only effects are compared
     with tempfile.TemporaryDirectory() as folder:
         session = Session(replace(options, store=Path(folder)))
         session.measurer.runs = Runs(Store(options.store))  # trained arms are not what is in question

@@ -75,8 +75,8 @@ def _audit(asked: argparse.Namespace) -> int:
 def _robust(asked: argparse.Namespace) -> int:
     from ..reporting import words
     from .audit_run import finding_of
-    from .command import _Bar
     from .item import model_subject
+    from .progress import Bar
     from .robust import DTYPES, each, robust
     from .selecting import one
     from .session import Session
@@ -87,7 +87,7 @@ def _robust(asked: argparse.Namespace) -> int:
     dtypes = asked.dtypes.split(",") if asked.dtypes else DTYPES if model else DTYPES[:1]
     sessions = {dtype: Session(_options(asked, dtype=dtype)) for dtype in dtypes}
     card = finding_of(claim)
-    with _Bar(unit="specification") as bar:
+    with Bar(unit="specification") as bar:
         entry = robust(
             claim, identity, sessions, subject=model, most=asked.most,
             unreasonable=card.unreasonable if card else {}, say=bar.show,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from claimbench import Claim, above, at_least, below, interval, negative, positive, rate_above, step, within
+from claimbench import Claim, above, at_least, below, interval, negative, positive, rate_above, step, variant, within
 from claimbench.control import Control
 from claimbench.running.audit import audit, planted, shared_data
 from claimbench.running.audit_faults import FAULTS, MEASURED, WATCHING, Fault, wild
@@ -102,6 +103,20 @@ def test_the_positive_control_stands_in_where_the_claim_itself_is_not_supported(
     made = declared(holds=above(1.95, unit="nat"), controls=[positive(on="fake-strong"), negative(level=nothing)])
     entry = audit(made, "toy", session(tmp_path), {})
     assert (entry["subject"], entry["verdict"]) == ("fake-strong", "SUPPORTED") and "fake-strong" in entry["as"]
+
+
+def either_way(level: float, rng: Any, sign: float = 1.0) -> float:
+    """Level, or its opposite."""
+    return sign * level + 0.01 * float(rng.normal())
+
+
+@pytest.mark.parametrize(("binding", "on"), [(True, "the positive control fake-strong"), (False, "the claim itself")])
+def test_a_binding_variant_vetoes_as_in_a_run_and_another_is_not_measured(tmp_path: Path, binding: bool, on: str) -> None:
+    made = declared(either_way, controls=CONTROLS, variants=[variant("opposite", binding=binding, sign=-1.0)])
+    entry = audit(made, "toy", session(tmp_path), {})
+    assert (entry["verdict"], entry["as"]) == ("SUPPORTED", on)
+    stored = [json.loads(path.read_text())["about"]["part"] for path in (tmp_path / "store" / "entries").rglob("*.json")]
+    assert ("variant opposite" in stored) == binding
 
 
 def rate(level: float, rng: Any) -> bool:

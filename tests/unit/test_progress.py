@@ -6,7 +6,7 @@ import io
 import sys
 
 import pytest
-from claimbench.running import command
+from claimbench.running import progress
 
 
 class Stream(io.StringIO):
@@ -22,8 +22,8 @@ class Stream(io.StringIO):
 def test_a_log_file_gets_a_line_every_ten_seconds(watched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     stream, clock = Stream(watched), [0.0]
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(command.time, "monotonic", lambda: clock[0])
-    with command._Bar() as bar:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with progress.Bar() as bar:
         for done in range(1, 51):
             clock[0] += 0.5
             bar.show(done, 50, f"effect #{done}")
@@ -31,7 +31,7 @@ def test_a_log_file_gets_a_line_every_ten_seconds(watched: bool, monkeypatch: py
         assert "\r" in stream.getvalue() and "50/50" in stream.getvalue()
         return
     assert stream.getvalue().splitlines() == [
-        "20 of 50 replicates: effect #20",
-        "40 of 50 replicates: effect #40",
+        "20 of 50 replicates (about 15 s left): effect #20",
+        "40 of 50 replicates (about 5.0 s left): effect #40",
         "50 of 50 replicates: effect #50",
     ]
