@@ -92,7 +92,7 @@ def run(lm: LM, found: Sequence[Variant], ids: torch.Tensor, measure: Measure) -
     if levers.split is not None and len(naive) < len(found):
         many = [(at, variant) for at, variant in enumerate(found) if at not in naive]
         made = Resumed(lm, levers, levers.split, [variant for _, variant in many], ids, measure)
-        plain, batch = made.plain, made.sweep()
+        batch, plain = made.sweep(), made.plain
         for (at, _), value in zip(many, made.values, strict=True):
             if value is None:  # nothing moved: the audit of a run by itself says whether that is the truth
                 naive[at] = "no logit moved"

@@ -49,6 +49,8 @@ def find(instrument: Instrument, probe: torch.Tensor) -> Levers:
                 starts = [Start(at, stream) for at, stream in enumerate(streams)]
                 if split.fused and not _bears(found, "one kernel for the activation", split, probe, plain, starts):
                     split.fused = []
+                if split.products and not _bears(found, "matrix products by oneDNN", split, probe, plain, starts):
+                    split.products = []
                 _compare(split, probe, plain, starts)
             except NotApplicable as why:
                 found.refused["begin at a layer"] = str(why)

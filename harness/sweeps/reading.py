@@ -19,6 +19,9 @@ else:
 #: (logits [rows, k, vocab] at the k positions, ids [rows, seq], rows of the run) -> [rows] or [rows, m]
 Read = Callable[["torch.Tensor", "torch.Tensor", slice], "torch.Tensor"]
 
+#: Logits whose log-probabilities are made at once, bytes.
+PART_BYTES = 4 * 2**20
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -95,9 +98,11 @@ def of_logits(read: Read, positions: Iterable[int] | None = None, name: str = "l
 
 
 def _nll(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """[rows, k]."""
-    flat = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), reduction="none")
-    return flat.reshape(targets.shape)
+    """[rows, k]; a few positions at a time, which stay in the processor's cache."""
+    flat, wanted = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)
+    step = max(1, PART_BYTES // (4 * flat.shape[1]))
+    parts = zip(torch.split(flat, step), torch.split(wanted, step), strict=True)
+    return torch.cat([torch.nn.functional.cross_entropy(*part, reduction="none") for part in parts]).reshape(targets.shape)
 
 
 def _rows(targets: torch.Tensor, rows: slice, logits: torch.Tensor) -> torch.Tensor:

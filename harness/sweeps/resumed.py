@@ -31,8 +31,8 @@ else:
 
     torch = LazyModule("torch")
 
-#: Logits of one call of the head may take this many bytes.
-HEAD_BYTES = 50 * 2**20
+#: Logits of one call of the head may take this many bytes; the C library maps anew whatever takes more than 32 MiB.
+HEAD_BYTES = 30 * 2**20
 #: Beyond this many tokens a pass only takes more memory and is no faster.
 MOST_TOKENS = 4096
 #: What variants may change in the last layer while it runs at some positions only.
@@ -40,7 +40,11 @@ TRIMMED = ("pre", "q", "k", "v", "pattern", "scores", "z")
 
 
 class Resumed:
-    """A sweep in parts of passes. `values`: by variant [n] or [n, m]; None where no logit moved and one should have."""
+    """A sweep in parts of passes.
+
+    After `sweep`, `plain` holds the measure without intervention, [n] or [n, m], and `values` the same of each variant;
+    None where no logit moved and one should have.
+    """
 
     def __init__(
         self, lm: LM, levers: Levers, split: Split, variants: Sequence[Variant], ids: torch.Tensor, measure: Measure
@@ -48,12 +52,13 @@ class Resumed:
         self.lm, self.levers, self.split, self.variants = lm, levers, split, variants
         self.ids, self.measure, self.places = ids, measure, measure.places(ids.shape[1])
         self.values: list[torch.Tensor | None] = [None] * len(variants)
+        self.plain: torch.Tensor
         self.parts: list[list[torch.Tensor]] = [[] for _ in variants]
         self.seen = [Seen() for _ in variants]
         kinds = sorted({kind for variant in variants for kind, _ in variant.by_place})
         for kind in kinds:
             proof.check_kind(lm.instrument, kind)
-        self.plain = self._plain()
+        self.first = self._first()
         self._wire()
 
     def sweep(self) -> int:
@@ -76,6 +81,7 @@ class Resumed:
                     for begin in range(0, n, rows):
                         self._pass(now, slice(begin, min(n, begin + rows)), plains, layer, stream, inside)
                     pace.took(size, (time.perf_counter() - began) / (size * self._work(layer)))
+        self.plain = self._plain(layer, stream)
         for number in range(len(self.variants)):
             self._finish(number)
         return pace.chosen
@@ -120,29 +126,34 @@ class Resumed:
 
     def _moved(self, number: int, logits: torch.Tensor) -> None:
         seen = self.seen[number]
-        seen.moved_logits = float((logits - self.first).abs().max())
-        seen.still = still(self.first, logits, self.lm.instrument.model.dtype)
+        seen.moved_logits = float((logits - self.first).abs_().max())
+        seen.still = seen.moved_logits <= self.small and still(self.first, logits, self.lm.instrument.model.dtype)
 
-    def _plain(self) -> torch.Tensor:
-        """The measure without intervention; the first row is compared with the model run as a whole."""
+    def _plain(self, layer: int, stream: torch.Tensor) -> torch.Tensor:
+        """The measure without intervention, by a pass that begins at a layer with what enters it."""
         n, t = self.ids.shape
         step = max(1, MOST_TOKENS // t)
         found = []
         for begin in range(0, n, step):
             rows = slice(begin, min(n, begin + step))
-            hidden = self._body(self.ids[rows], Plan(), Start())
+            hidden = self._body(self.ids[rows], Plan(), Start(layer, stream[rows]))
             for first, end, logits in heads_of(self.split, hidden, self.lm.vocab):
                 here = slice(begin + first, begin + end)
-                if here.start == 0:
-                    self.first = logits[:1].clone()
                 found.append(self.measure.of(logits, self.ids[here], here).cpu())
+        self.lm.recorder.forward_passes += n
+        return torch.cat(found)
+
+    def _first(self) -> torch.Tensor:
+        """Logits of the first row, compared with those of the model run as a whole."""
+        first = self.split.head(self._body(self.ids[:1], Plan(), Start()))
         whole = plain_forward(self.lm.model, self.ids[:1]).logits.float()
         whole = whole if self.places is None else whole[:, list(self.places)]
-        error, dtype = difference(whole, self.first), self.lm.dtype
-        if not error <= max(IDENTITY, 32 * torch.finfo(dtype).eps):
+        error, most = difference(whole, first), max(IDENTITY, 32 * torch.finfo(self.lm.dtype).eps)
+        if not error <= most:
             raise InvalidMeasurement(f"{self.lm.name}: in parts the model gives logits that differ by {error:.2g} of their size")
-        self.lm.recorder.forward_passes += n + 1
-        return torch.cat(found)
+        self.lm.recorder.forward_passes += 2
+        self.small = most * float(first.abs().max())  # what moved further than this moved
+        return first
 
     def _wire(self) -> None:
         sites = [(kind, site) for v in self.variants for (kind, _), made in v.by_place.items() for _, site in made]

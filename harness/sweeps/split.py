@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..interventions.attention import Plan
 from ..interventions.instrument import _lock as lock
+from .products import by_onednn, faster
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +73,7 @@ class Split:
         self.inner: list[Inner | None] = [None] * len(self.layers)
         self.output: Any = None
         self.fused = [part for part in base.modules() if type(part).__name__ in TANH]
+        self.products = faster(self.model.modules())
 
     def body(self, ids: torch.Tensor, plan: Plan, start: Start, keep: Sequence[int] | None = None) -> torch.Tensor:
         """What the head takes, [rows, seq, width]; at the positions `keep` only, where they are given.
@@ -99,7 +101,11 @@ class Split:
         """Logits float32 [rows, k, vocab] of what the body gave."""
         ids = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
         given = self.output(last_hidden_state=hidden)
-        with lock(self.model), replaced(self.base, lambda _: lambda *args, **kwargs: given), torch.no_grad():
+        with ExitStack() as stack:
+            stack.enter_context(lock(self.model))
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(replaced(self.base, lambda _: lambda *args, **kwargs: given))
+            self._quicken(stack)
             logits: torch.Tensor = self.model(input_ids=ids, use_cache=False).logits
         return logits.float()
 
@@ -131,10 +137,17 @@ class Split:
         plan.rows = rows
         stack.enter_context(self.instrument.attached(plan))
         stack.enter_context(torch.no_grad())
+        self._quicken(stack)
         for part in self.fused:
             stack.enter_context(replaced(part, lambda _: _gelu))
         for number in range(first):
             stack.enter_context(replaced(self.layers[number], self._giving(number, lambda taken: taken)))
+
+    def _quicken(self, stack: ExitStack) -> None:
+        """Linear maps multiply by oneDNN where that is faster."""
+        for part in self.products:
+            product = by_onednn(part)
+            stack.enter_context(replaced(part, lambda _, product=product: product))  # type: ignore[misc]
 
     def _begin(self, stack: ExitStack, start: Start, keep: Sequence[int] | None) -> None:
         """The first layer takes the given stream, and its attention block is fed the given head outputs."""
