@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from types import CodeType, FunctionType, ModuleType
@@ -24,6 +24,8 @@ import numpy as np
 from ..step import Step, parameters, reach, step_named
 
 _PACKAGE = __name__.partition(".")[0]
+#: Modules of the package from which data are drawn: what is called there is a part of a recipe's data.
+DATA = tuple(f"{_PACKAGE}.{room}" for room in ("measures", "simulations", "training.data_"))
 #: Rooms of the package whose code a measurement may depend on. They import nothing of judging, running or reporting.
 ROOMS = tuple(f"{_PACKAGE}.{room}" for room in ("subjects", "interventions", "measures", "simulations", "training"))
 
@@ -53,6 +55,38 @@ def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
             pending.extend(_reached(found, tree))
     parts.update(f"{name}:{_module_dump(name)}" for name in _closure(modules))
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+def helpers_digest(functions: Sequence[Callable[..., Any]], beside: Sequence[Callable[..., Any]] = ()) -> str | None:
+    """sha256 over the functions, classes and constants that functions reach by name; None where they reach none.
+
+    What counts is code of the functions' author, and of the package what draws data. The functions themselves are left out.
+
+    Args:
+        beside: functions that count as reached.
+    """
+    roots = {str(function.__module__).partition(".")[0] for function in functions}
+
+    def counts(found: Any) -> bool:
+        module = getattr(found, "__module__", None) or ""
+        return module.startswith(DATA) if module.partition(".")[0] == _PACKAGE else _is_own(module, roots)
+
+    parts: set[str] = set()
+    seen: dict[int, Any] = {id(function): function for function in functions}
+    pending = [thing for function in functions for thing in _reached(function, _tree(function))] + list(beside)
+    while pending:
+        found = pending.pop()
+        if id(found) in seen:
+            continue
+        seen[id(found)] = found
+        if isinstance(found, _Constant):
+            if found.of is None or counts(found.of):
+                parts.add(f"{found.name}={found.value!r}")
+        elif counts(found):
+            tree = _tree(found)
+            parts.add(f"{found.__qualname__}:{_dump(tree)}")
+            pending.extend(_reached(found, tree))
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest() if parts else None
 
 
 def _receives_networks(function: Callable[..., Any]) -> bool:
@@ -121,7 +155,7 @@ def _things(name: str, value: Any) -> Iterable[Any]:
     if isinstance(value, Step):
         yield from _things(name, value.function)
     elif isinstance(value, FunctionType | type):
-        yield _Constant(name, value.__qualname__)  # which of the things reached this name means
+        yield _Constant(name, value.__qualname__, value)  # which of the things reached this name means
         yield value
     elif isinstance(value, ModuleType):  # reached as a part of its package: all that it defines
         yield from (v for v in vars(value).values() if getattr(v, "__module__", "") == value.__name__)
@@ -147,10 +181,13 @@ def _things(name: str, value: Any) -> Iterable[Any]:
 
 
 class _Constant:
-    """A module-level constant that a function reads; enters the digest by its value."""
+    """A module-level constant that a function reads; enters the digest by its value.
 
-    def __init__(self, name: str, value: Any) -> None:
-        self.name, self.value = name, value
+    of: the function or class whose name this is.
+    """
+
+    def __init__(self, name: str, value: Any, of: Any = None) -> None:
+        self.name, self.value, self.of = name, value, of
 
 
 def _tree(found: Any) -> ast.AST:

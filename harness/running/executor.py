@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ClaimbenchError
+from ..errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
 from .item import Item, Subject
 from .measure import RUN
 from .options import Options
@@ -77,6 +77,16 @@ def _replicate(order: Order, index: int) -> str | None:
     return _guarded(lambda session: session.measurer.replicate(order.item(), index))
 
 
+def _train(order: Order, arm: str, seeds: Sequence[int]) -> str | None:
+    """Train seeds of an arm together; what goes wrong is met again, and told, where each is measured."""
+
+    def work(session: Session) -> None:
+        with suppress(DeclarationError, InvalidMeasurement, NotApplicable):
+            session.measurer.runs.get_all(order.item().arms[arm], seeds)
+
+    return _guarded(work)
+
+
 def _retrain(subject: Subject, seed: int) -> str | None:
     return _guarded(lambda session: session.recorded.retrain(subject, seed))
 
@@ -111,7 +121,7 @@ def measure(
     """
     arguments = (session.options, organisms, root)
     with processes(jobs, _start, *arguments, environment={RUN: session.measurer.run}) as pool:
-        _Schedule(items, session, pool, progress).run()
+        _Schedule(items, session, pool, jobs, progress).run()
 
 
 @contextmanager
@@ -151,10 +161,15 @@ def _restore(environment: Mapping[str, str | None]) -> None:
 
 
 class _Schedule:
-    """Submits the replicates that each item wants next, and asks again when they are there."""
+    """Submits the replicates that each item wants next, and asks again when they are there.
 
-    def __init__(self, items: Sequence[Item], session: Session, pool: ProcessPoolExecutor, progress: Any) -> None:
-        self.session, self.pool, self.progress = session, pool, progress
+    The runs that several replicates of an item lack are trained before: together, where that is faster.
+    """
+
+    def __init__(self, items: Sequence[Item], session: Session, pool: ProcessPoolExecutor, jobs: int, progress: Any) -> None:
+        self.session, self.pool, self.jobs, self.progress = session, pool, jobs, progress
+        self.training: dict[tuple[str, int], Future[str | None]] = {}
+        self.waiting: list[tuple[Item, list[int], set[Future[str | None]]]] = []
         self.running: dict[Future[str | None], tuple[Item | None, str]] = {}
         self.outstanding: dict[str, int] = {}
         self.asked: set[tuple[str, int]] = set()
@@ -178,6 +193,8 @@ class _Schedule:
                     self.outstanding[item.id] -= 1
                     if not self.outstanding[item.id]:
                         self._next(item)
+                else:
+                    self._go_on(future)
                 self.progress(self.done, self.known, what)
 
     def _next(self, item: Item) -> None:
@@ -188,6 +205,38 @@ class _Schedule:
             if self.session.measurer.replicate(item, index, measure=False) is None
         ]
         self.outstanding[item.id] = len(missing)
+        training = self._train_first(item, missing)
+        if training:
+            self.waiting.append((item, missing, training))
+        else:
+            self._replicates(item, missing)
+
+    def _train_first(self, item: Item, missing: Sequence[int]) -> set[Future[str | None]]:
+        """What an item must wait for: the training of arms of which it lacks several seeds, in a part for each process."""
+        runs, found = self.session.measurer.runs, set[Future[str | None]]()
+        lacking = {name: runs.missing(recipe, missing) for name, recipe in item.arms.items()}
+        lacking = {name: seeds for name, seeds in lacking.items() if len(seeds) > 1}
+        parts = self.jobs if len(lacking) < self.jobs else 1  # a process trains all seeds of an arm where there is one for each
+        for name, seeds in lacking.items():
+            recipe = item.arms[name]
+            identity = runs.identity(recipe)
+            new = [seed for seed in seeds if (identity, seed) not in self.training]
+            for part in filter(None, (new[first::parts] for first in range(parts))):
+                future = self._submit(None, f"training {recipe.name}, {len(part)} seeds", _train, Order.of(item), name, part)
+                self.training |= {(identity, seed): future for seed in part}
+            found |= {self.training[identity, seed] for seed in seeds}
+        return found & self.running.keys()
+
+    def _go_on(self, trained: Future[str | None]) -> None:
+        """Submit the replicates that waited for nothing but this."""
+        for waiting in list(self.waiting):
+            item, missing, training = waiting
+            training.discard(trained)
+            if not training:
+                self.waiting.remove(waiting)
+                self._replicates(item, missing)
+
+    def _replicates(self, item: Item, missing: Sequence[int]) -> None:
         for index in missing:
             if (item.id, index) in self.asked:
                 raise ClaimbenchError(
@@ -197,6 +246,8 @@ class _Schedule:
             self.asked.add((item.id, index))
             self._submit(item, f"{item.claim.name} [{item.label}] #{index}", _replicate, Order.of(item), index)
 
-    def _submit(self, item: Item | None, what: str, function: Callable[..., str | None], *arguments: Any) -> None:
+    def _submit(self, item: Item | None, what: str, function: Callable[..., str | None], *arguments: Any) -> Future[str | None]:
         self.known += 1
-        self.running[self.pool.submit(function, *arguments)] = (item, what)
+        future = self.pool.submit(function, *arguments)
+        self.running[future] = (item, what)
+        return future

@@ -60,6 +60,11 @@ class Item:
     def overrides(self) -> Mapping[str, Any]:
         return self.control.overrides if self.control else {}
 
+    @property
+    def arms(self) -> dict[str, Any]:
+        """The recipes of the claim's arms, those that a control replaces replaced."""
+        return {name: self.overrides.get(name, recipe) for name, recipe in self.claim.arms.items()}
+
 
 def items_of(
     claim: Claim, claim_id: str, *, models: Sequence[Subject] = (), with_controls: bool = False

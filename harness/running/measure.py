@@ -154,7 +154,7 @@ class Measurer:
 
     def train(self, item: Item, indices: Sequence[int]) -> None:
         """Train the arms of several replicates together; what goes wrong is met again, and told, where each is measured."""
-        for recipe in _arms(item).values():
+        for recipe in item.arms.values():
             with suppress(DeclarationError, InvalidMeasurement, NotApplicable):
                 self.runs.get_all(recipe, indices)
 
@@ -181,7 +181,7 @@ class Measurer:
         elif part.kind == "shows":
             functions = [s.function for s in item.claim.shows if s.name == part.name]
         overrides = relevant({**item.overrides, **part.choices}, functions, own)
-        arms = {name: self.runs.identity(recipe) for name, recipe in _arms(item).items()}
+        arms = {name: self.runs.identity(recipe) for name, recipe in item.arms.items()}
         overrides = {name: value for name, value in overrides.items() if name not in arms}
         functions += [value.function for value in overrides.values() if isinstance(value, Step)]
         return {
@@ -243,7 +243,7 @@ class Measurer:
                 lm.recorder.reset()
                 if part.kind == "effect" and item.subject.kind == "family" and lm.evidence != "instrument":
                     body["network"] = _network(lm)
-            arms = {name: self.runs.get(recipe, index) for name, recipe in _arms(item).items()}
+            arms = {name: self.runs.get(recipe, index) for name, recipe in item.arms.items()}
             injector = Injector(
                 lm,
                 index,
@@ -307,11 +307,6 @@ class Measurer:
             shown = " ".join(repr(raw).split())
             raise EffectError(f"{claim.name} returned {shown:.80}: {error} ({_file(claim)})") from None
         return {"effects": {name: value.to_json() for name, value in effects.items()}}
-
-
-def _arms(item: Item) -> dict[str, Any]:
-    """The recipes of an item's arms, those that a control replaces replaced."""
-    return {name: item.overrides.get(name, recipe) for name, recipe in item.claim.arms.items()}
 
 
 def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any]], own: str = "") -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidMeasurement, LoadError
+from .code_digest import helpers_digest
 from .store import Store, key_of
 from .streams import stream
 
@@ -122,65 +123,120 @@ class Runs:
             return found
         path = self._path(recipe, seed)
         if not _whole(path):
-            with self.store.lock(f"{recipe.digest()[:24]}-{seed}"):
-                if not _whole(path):
+            with self._lock(recipe, seed):
+                if not self._there(recipe, seed):
                     self._train(recipe, seed, path)
         return ArmRun(recipe, seed, path, self.model)
 
-    def get_all(self, recipe: Recipe, seeds: Sequence[int]) -> list[ArmRun]:
-        """The runs of several seeds; those that are missing are trained as one program where that is faster."""
-        from ..training import record, resolved, train_seeds
+    def missing(self, recipe: Recipe, seeds: Sequence[int]) -> list[int]:
+        """The seeds that would have to be trained."""
+        from ..training import resolved
 
         recipe = resolved(recipe)
-        missing = [s for s in seeds if self._recorded(recipe, s) is None and not _whole(self._path(recipe, s))]
-        if len(missing) > 1:
+        return [s for s in seeds if not self._is_recorded(recipe, s) and not _whole(self._path(recipe, s))]
+
+    def get_all(self, recipe: Recipe, seeds: Sequence[int]) -> list[ArmRun]:
+        """The runs of several seeds; those that are missing are trained as one program where that is faster.
+
+        Raises:
+            InvalidMeasurement: of the first seed that cannot be trained, when the others have been.
+        """
+        from ..training import resolved
+
+        recipe = resolved(recipe)
+        problems: dict[int, InvalidMeasurement] = {}
+        if len(missing := self.missing(recipe, seeds)) > 1:
             with ExitStack() as locks, self._room():
                 for seed in sorted(missing):  # in order, so that two processes cannot wait for each other
-                    locks.enter_context(self.store.lock(f"{recipe.digest()[:24]}-{seed}"))
-                missing = [seed for seed in missing if not _whole(self._path(recipe, seed))]
-                for run in train_seeds(recipe, missing, trained=self.model):
-                    record(run, self._path(recipe, run.seed).parent)
-        return [self.get(recipe, seed) for seed in seeds]
+                    locks.enter_context(self._lock(recipe, seed))
+                problems = self._train_together(recipe, [seed for seed in missing if not self._there(recipe, seed)])
+        found = []
+        for seed in seeds:
+            try:
+                if seed not in problems:
+                    found.append(self.get(recipe, seed))
+            except InvalidMeasurement as problem:  # the others go on
+                problems[seed] = problem
+        if problems:
+            raise problems[min(problems)]
+        return found
 
     def model(self, recipe: Recipe, seed: int) -> Any:
         """The trained network of a recipe at a seed, a copy of one's own."""
         return self.get(recipe, seed, weights=True).model
 
     def _path(self, recipe: Recipe, seed: int) -> Path:
-        return self.store.folder / "runs" / self.identity(recipe)[:41] / f"{seed}.safetensors"
+        return self.store.folder / "runs" / _run_name(_code(recipe), recipe) / f"{seed}.safetensors"
 
     @staticmethod
     def identity(recipe: Recipe) -> str:
-        """What a run in the store is of: the recipe's values, and the code of the functions that it names."""
-        from ..training import functions_digest, resolved
+        """What a run in the store is of: the recipe's values, and the code of the functions that it names and of their helpers."""
+        from ..training import resolved
 
         found = resolved(recipe)
-        return f"{functions_digest(found)[:8]}-{found.digest()}"
+        return f"{_code(found)[:8]}-{found.digest()}"
+
+    def _lock(self, recipe: Recipe, seed: int) -> AbstractContextManager[None]:
+        return self.store.lock(f"{recipe.digest()[:24]}-{seed}")
+
+    def _there(self, recipe: Recipe, seed: int) -> bool:
+        """Whether the store holds the run; one from when helpers did not count is taken over if its first steps come out again."""
+        from ..training import functions_digest, recorded_curve
+
+        path = self._path(recipe, seed)
+        older = path.parent.with_name(_run_name(functions_digest(recipe), recipe)) / path.name
+        if not _whole(path) and _whole(older) and self._compared(recipe, seed, recorded_curve(older))["step"] is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for file in [*sorted(older.parent.glob(f"{seed}.*safetensors")), older.with_suffix(".json")]:  # the curve last
+                shutil.copyfile(file, path.with_name(f"{file.name}.part"))
+                path.with_name(f"{file.name}.part").replace(path.with_name(file.name))
+        return _whole(path)
+
+    def _train_together(self, recipe: Recipe, seeds: Sequence[int]) -> dict[int, InvalidMeasurement]:
+        """Train seeds as one program where that is faster, else do nothing; what went wrong with some of them."""
+        from ..training import record, train_together
+
+        if len(seeds) < 2:
+            return {}
+        self._check_repeats(recipe, seeds[0])
+        together = train_together(recipe, seeds, trained=self.model)
+        if together is None:
+            return {}
+        for run in together.runs:
+            record(run, self._path(recipe, run.seed).parent)
+        return together.problems
 
     def _train(self, recipe: Recipe, seed: int, path: Path) -> None:
-        from ..training import Saved, first_losses, parted, record, train
+        from ..training import Saved, record, train
 
         with self._room():
-            first = not list(path.parent.glob("*.json"))
             saved = Saved(path.with_name(f"{seed}.state"))
+            if not saved.path.exists():  # else it was seen to before the run was interrupted
+                self._check_repeats(recipe, seed)
             run = train(recipe, seed, trained=self.model, saved=saved)
-            if first:  # once for each recipe is enough
-                again = first_losses(recipe, seed, self.model)
-                step = parted(_finite(run.losses), again, tolerance=1e-6)
-                if step is not None:
-                    raise InvalidMeasurement(
-                        f"recipe {recipe.name} is not deterministic: at seed {seed} the loss of step {step} was "
-                        f"{_at(run.losses, step)} and is {_at(again, step)} when run again; draw from the rng that is given alone"
-                    )
             record(run, path.parent)
             saved.drop()
+
+    def _check_repeats(self, recipe: Recipe, seed: int) -> None:
+        """Raise InvalidMeasurement where the first steps of a run do not come out twice; once for each recipe is enough."""
+        from ..training import first_losses, parted
+
+        if list(self._path(recipe, seed).parent.glob("*.json")):
+            return
+        losses, again = (first_losses(recipe, seed, self.model) for _ in range(2))
+        step = parted(_finite(losses), again, tolerance=1e-6)
+        if step is not None:
+            raise InvalidMeasurement(
+                f"recipe {recipe.name} is not deterministic: at seed {seed} the loss of step {step} was "
+                f"{_at(losses, step)} and is {_at(again, step)} when run again; draw from the rng that is given alone"
+            )
 
     def _recorded(self, recipe: Recipe, seed: int, weights: bool = False) -> ArmRun | None:
         """The recorded run; None where there is none by the present values, and where all are to be trained again."""
         from ..training import recorded_curve
 
         path = recorded_folder(self.recorded, recipe) / f"{seed}.safetensors"
-        if self.retrain == "all" or not path.with_suffix(".json").is_file() or (weights and not path.is_file()):
+        if not self._is_recorded(recipe, seed) or (weights and not path.is_file()):
             return None
         record = recorded_curve(path)
         if (record["digest"], record["seed"]) != (recipe.digest(), seed):
@@ -189,20 +245,17 @@ class Runs:
             self._replay(recipe, seed, record)
         return ArmRun(recipe, seed, path, self.model)
 
+    def _is_recorded(self, recipe: Recipe, seed: int) -> bool:
+        """Whether there is a recorded run, and not all are to be trained again."""
+        return self.retrain != "all" and (recorded_folder(self.recorded, recipe) / f"{seed}.json").is_file()
+
     def _drawn(self, folder: Path, recipe: Recipe) -> int:
         seeds = sorted(int(found.stem) for found in folder.glob("*.json"))
         return seeds[int(stream(self.root, f"replay/{recipe.digest()}", 0).integers(len(seeds)))]
 
     def _replay(self, recipe: Recipe, seed: int, record: Mapping[str, Any]) -> None:
         """Raise InvalidMeasurement where the present code does not train the first steps as recorded."""
-        from ..training import first_losses, functions_digest, parted
-
-        key = key_of({"replay": recipe.digest(), "seed": seed, "losses": record["losses"], "code": functions_digest(recipe)})
-        body = self.store.get(key)
-        if body is None:
-            losses = first_losses(recipe, seed, self.model)
-            body = {"step": parted(record["losses"], losses), "losses": _finite(losses)}
-            self.store.put(key, body)
+        body = self._compared(recipe, seed, record)
         if (step := body["step"]) is not None:
             was, now = _at(record["losses"], step), _at(body["losses"], step)
             raise InvalidMeasurement(
@@ -210,21 +263,47 @@ class Runs:
                 f"and is {now}; raise the recipe's version and record it again"
             )
 
+    def _compared(self, recipe: Recipe, seed: int, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The losses of the first steps by the present code, and the step at which the recorded ones part from them, if any."""
+        from ..training import first_losses, parted
+
+        key = key_of({"replay": recipe.digest(), "seed": seed, "losses": record["losses"], "code": _code(recipe)})
+        body = self.store.get(key)
+        if body is None:
+            losses = first_losses(recipe, seed, self.model)
+            body = {"step": parted(record["losses"], losses), "losses": _finite(losses)}
+            self.store.put(key, body)
+        return body
+
     @contextmanager
     def _room(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise self.store.unwritable(error) from None
-        except RuntimeError as error:  # torch and safetensors say a full disk so
-            if "PytorchStreamWriter" not in str(error) and "No space left" not in str(error):
-                raise
-            raise self.store.unwritable(OSError(errno.ENOSPC, "No space left on device")) from None
 
 
 def recorded_folder(base: Path, recipe: Recipe) -> Path:
     """Where the recorded runs of a recipe lie below a folder."""
     return base / f"{recipe.name}-{recipe.digest()[:8]}"
+
+
+def _run_name(code: str, recipe: Recipe) -> str:
+    return f"{code[:8]}-{recipe.digest()[:32]}"
+
+
+def _code(recipe: Recipe) -> str:
+    """Digest of the functions that a recipe names and of what these reach by name."""
+    from ..training import functions_digest, named_functions
+
+    functions, beside = named_functions(recipe)
+    own, helpers = functions_digest(recipe), _helpers(tuple(functions), tuple(beside))
+    return own if helpers is None else key_of({"functions": own, "helpers": helpers})
+
+
+@cache
+def _helpers(functions: tuple[Callable[..., Any], ...], beside: tuple[Callable[..., Any], ...]) -> str | None:
+    return helpers_digest(functions, beside)
 
 
 def _finite(losses: Sequence[float]) -> list[float | None]:

@@ -9,7 +9,7 @@ from .data_natural import natural_text
 from .data_rules import rule_rows
 from .declared import NamedRecipe, declare_recipe, recipes, resolved
 from .functional_net import functional
-from .functions import functions_digest
+from .functions import functions_digest, named_functions
 from .networks import Network, live_heads, network, random_stream
 from .optimisers import optimiser
 from .preparing import preparation
@@ -22,7 +22,7 @@ from .streams import Batch, data_stream, stream, streams
 from .tasks import task
 from .times import log_ratio, metrics_of, steps_to
 from .tokens import token_logits
-from .trainer import Run, check, disagreements, evaluate, train, train_seeds
+from .trainer import Run, Together, check, disagreements, evaluate, train, train_seeds, train_together
 
 __all__ = [
     "Batch",
@@ -33,6 +33,7 @@ __all__ = [
     "Saved",
     "Stage",
     "Stop",
+    "Together",
     "adopt",
     "check",
     "clamp",
@@ -57,6 +58,7 @@ __all__ = [
     "load_initial",
     "log_ratio",
     "metrics_of",
+    "named_functions",
     "natural_text",
     "network",
     "optimiser",
@@ -77,4 +79,5 @@ __all__ = [
     "token_logits",
     "train",
     "train_seeds",
+    "train_together",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from importlib.metadata import version
@@ -71,8 +72,10 @@ class Saved:
             "checkpoints": {str(step): weights for step, weights in run.checkpoints.items()},
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(state, content)  # not into the file: torch does not say so when the disk is full
         aside = self.path.with_name(self.path.name + ".part")
-        torch.save(state, aside)
+        aside.write_bytes(content.getbuffer())
         aside.replace(self.path)
 
     def drop(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ClaimbenchError
+from ..errors import ClaimbenchError, InvalidMeasurement
 from .loop import Loop, StageData, set_rate
 from .optimisers import is_elementwise, made_optimiser
 from .streams import Batch
@@ -38,12 +38,15 @@ class NotStackable(ClaimbenchError):
 class Stack:
     """The loops of several seeds of one recipe, in step. A seed that has ended leaves the stack, the others go on.
 
+    problems: by seed, what ended a run that may not diverge.
+
     Raises:
         NotStackable: the recipe has something that belongs to one network at a time.
     """
 
     def __init__(self, loops: Sequence[Loop]) -> None:
         self.recipe, self.alive = loops[0].recipe, list(loops)
+        self.problems: dict[int, InvalidMeasurement] = {}
         self.template = loops[0].model
         _check(loops)
         self.attention = getattr(getattr(self.template, "config", None), "_attn_implementation", None)
@@ -70,8 +73,8 @@ class Stack:
                 mask = torch.stack([empty if found is None else found for found in masks])
                 self.kept[name] = (mask, self.weights[name].detach().clone())
 
-    def finish(self) -> None:
-        """Train all seeds to their ends."""
+    def finish(self) -> dict[int, InvalidMeasurement]:
+        """Train all seeds to their ends; what ended some of them before."""
         if self.attention is not None:
             self.template.set_attn_implementation("eager")  # the others have no rule for stacked weights
         try:
@@ -82,6 +85,7 @@ class Stack:
                     self.step()
         finally:
             self.close()
+        return self.problems
 
     def close(self) -> None:
         """Leave the networks as they are when they are used alone."""
@@ -91,7 +95,7 @@ class Stack:
     def step(self) -> None:
         """One step of every seed that has not ended."""
         losses, grads = self.losses_and_grads([loop.data.drawn() for loop in self.alive])
-        sound = [loop.sound(loss) for loop, loss in zip(self.alive, losses.tolist(), strict=True)]
+        sound = [self._sound(loop, loss) for loop, loss in zip(self.alive, losses.tolist(), strict=True)]
         if not all(sound):
             grads = {name: grad[torch.tensor(sound)] for name, grad in grads.items()}
             self._leave([not each for each in sound])
@@ -112,6 +116,13 @@ class Stack:
             loop.passed()
         if any(loop.over for loop in self.alive):
             self._leave([loop.over for loop in self.alive])
+
+    def _sound(self, loop: Loop, loss: float) -> bool:
+        try:
+            return loop.sound(loss)
+        except InvalidMeasurement as problem:  # the other seeds go on
+            self.problems[loop.seed] = problem
+            return False
 
     def losses_and_grads(self, batches: Sequence[Any]) -> tuple[torch.Tensor, Grads]:
         """Losses [seeds] and gradients by name [seeds, ...] on a batch of each seed."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeclarationError
+from ..errors import DeclarationError, InvalidMeasurement
 from .networks import random_stream
 from .preparing import Trained
 from .recipe import Recipe
@@ -85,6 +85,47 @@ def train(
     return run
 
 
+@dataclass(frozen=True)
+class Together:
+    """Runs of several seeds trained as one program, and by seed what ended the others."""
+
+    runs: list[Run]
+    problems: dict[int, InvalidMeasurement]
+
+
+def train_together(
+    recipe: Recipe, seeds: Sequence[int], trained: Trained | None = None, stacked: bool | None = None
+) -> Together | None:
+    """Train several seeds as one program; None where a trial of a few passes shows that to be slower, or it cannot be done.
+
+    Args:
+        stacked: True leaves the trial out.
+
+    Raises:
+        NotStackable: only with `stacked`.
+    """
+    from .loop import Loop
+    from .stacked import NotStackable, Stack, choose
+
+    source = trained or (lambda other, at: train(other, at).model)
+    began = time.process_time()
+    with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+        loops = [Loop(recipe, seed, None, source) for seed in seeds]
+        try:
+            stack = Stack(loops) if stacked else choose(loops, _fastest)
+            if stack is None:
+                return None
+            problems = stack.finish()
+        except NotStackable:
+            if stacked:
+                raise
+            return None
+        runs = [loop.closed() for loop in loops if loop.seed not in problems]
+    for run in runs:
+        run.seconds = (time.process_time() - began) / len(loops)
+    return Together(runs, problems)
+
+
 def train_seeds(recipe: Recipe, seeds: Sequence[int], trained: Trained | None = None, stacked: bool | None = None) -> list[Run]:
     """Train several seeds: as one program where a trial of a few passes shows that to be faster, else one after another.
 
@@ -93,26 +134,13 @@ def train_seeds(recipe: Recipe, seeds: Sequence[int], trained: Trained | None = 
 
     Raises: as `train`. The processor seconds are shared out evenly.
     """
-    from .loop import Loop
-    from .stacked import NotStackable, Stack, choose
-
-    source = trained or (lambda other, at: train(other, at).model)
-    began = time.process_time()
     if len(seeds) > 1 and stacked is not False:
-        with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
-            loops = [Loop(recipe, seed, None, source) for seed in seeds]
-            try:
-                stack = Stack(loops) if stacked else choose(loops, _fastest)
-                if stack is not None:
-                    stack.finish()
-                    runs = [loop.closed() for loop in loops]
-                    for run in runs:
-                        run.seconds = (time.process_time() - began) / len(runs)
-                    return runs
-            except NotStackable:
-                if stacked:
-                    raise
-    return [train(recipe, seed, trained=source) for seed in seeds]
+        together = train_together(recipe, seeds, trained, stacked)
+        if together is not None:
+            for problem in together.problems.values():
+                raise problem
+            return together.runs
+    return [train(recipe, seed, trained=trained) for seed in seeds]
 
 
 def _fastest(work: Callable[[], Any], warm: int = 2, times: int = 4) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from claimbench import Claim, DeclarationError, above, claim, negative, positive
+from claimbench.running import executor, workers
 from claimbench.running.item import items_of
 from claimbench.running.options import checked
 from claimbench.running.session import Session
@@ -58,18 +61,19 @@ def test_runs_are_trained_once_and_shared(tmp_path: Path, monkeypatch: pytest.Mo
     from claimbench import training
 
     trained = []
-    train, train_seeds = training.train, training.train_seeds
+    train, train_together = training.train, training.train_together
 
     def one(recipe, seed, **more):
         trained.append((recipe.name, seed))
         return train(recipe, seed, **more)
 
     def several(recipe, seeds, **more):
-        trained.extend((recipe.name, seed) for seed in seeds)
-        return train_seeds(recipe, seeds, **more)
+        found = train_together(recipe, seeds, **more)
+        trained.extend((recipe.name, run.seed) for run in (found.runs if found else ()))
+        return found
 
     monkeypatch.setattr(training, "train", one)
-    monkeypatch.setattr(training, "train_seeds", several)
+    monkeypatch.setattr(training, "train_together", several)
     for item in items_of(declared(), "id", with_controls=True):
         session(tmp_path).run(item)
     assert len(trained) == len(set(trained)) + 6, "the longer arm of the positive control is another recipe of the same name"
@@ -84,3 +88,31 @@ def test_a_claim_without_subject_or_arms_is_refused() -> None:
             "paper/nothing", holds=above(0, unit="nat"), why="-", documented="-",
             controls=[positive(label="a", x=1), negative(label="b", x=2)],
         )(longer_runs_have_more_steps)  # fmt: skip
+
+
+class Pool:
+    """Does at once, in this process, what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[str, object]] = []
+
+    def submit(self, function, *arguments):
+        self.given.append((function.__name__, arguments[-1]))
+        done = Future()
+        done.set_result(function(*arguments))
+        return done
+
+
+@pytest.mark.parametrize(("jobs", "parts"), [(1, [[0, 1, 2, 3, 4, 5]]), (3, [[0, 3], [1, 4], [2, 5]])])
+def test_processes_train_the_seeds_of_an_arm_together_before_they_measure(
+    jobs: int, parts: list[list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, pool = session(tmp_path), Pool()
+    items = list(items_of(declared(), "id", with_controls=True))
+    by_label = {item.label: item for item in items}
+    monkeypatch.setattr(workers, "session", lambda: shared)
+    monkeypatch.setattr(executor.Order, "of", lambda item: SimpleNamespace(item=lambda: by_label[item.label]))
+    executor._Schedule(items, shared, pool, jobs, lambda *_: None).run()
+    trained = [seeds for name, seeds in pool.given if name == "_train"]
+    assert trained == 3 * parts, "three recipes, each once: long, short, and the longer one of the positive control"
+    assert [shared.replay(item)[0].verdict.value for item in items] == ["SUPPORTED", "SUPPORTED", "REFUTED"]

@@ -14,10 +14,24 @@ import numpy as np
 import pytest
 import torch
 from claimbench.errors import InvalidMeasurement, LoadError, StoreError
+from claimbench.running.code_digest import helpers_digest
 from claimbench.running.collecting import load_module
 from claimbench.running.runs import Runs, recorded_folder
 from claimbench.running.store import Store
-from claimbench.training import Recipe, Saved, Stage, functional, network, preparation, record, task, train
+from claimbench.training import (
+    Recipe,
+    Saved,
+    Stage,
+    functional,
+    named_functions,
+    network,
+    preparation,
+    record,
+    task,
+    train,
+    train_seeds,
+    train_together,
+)
 from claimbench.training import resume as resuming
 from claimbench.training.functions import functions_digest
 from claimbench.training.loop import Loop
@@ -104,7 +118,7 @@ def test_a_killed_process_leaves_a_state_that_the_next_goes_on_from(tmp_path: Pa
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if int(line) >= 9:
+            if int(line) >= 9 and list(tmp_path.rglob("*.state")):
                 os.kill(process.pid, signal.SIGKILL)
                 break
     steps: list[int] = []
@@ -218,3 +232,127 @@ def test_a_task_whose_code_changes_is_another_and_a_comment_changes_nothing(tmp_
     assert source("three", CODE.replace("** 2", "** 4")) != first
     assert Runs.identity(RECIPE) != Runs.identity(RECIPE.with_(optimiser="adam"))
     assert functions_digest(RECIPE) == functions_digest(RECIPE.with_(lr=0.5))
+
+
+HELPED = """
+from claimbench.training import functional, network, task
+
+SHIFT = 1.0
+
+
+def shifted(x):
+    return x + SHIFT
+
+
+@network("{name}-net")
+def net():
+    return functional({{"a": (3, 3)}}, lambda weights, x: x @ weights.a)
+
+
+@task("{name}-task")
+class Shifted:
+    def batch(rng, n, seed=0):
+        return {{"x": shifted(rng.normal(size=(n, 3)))}}
+
+    def loss(model, batch):
+        return (model(batch["x"]) ** 2).mean()
+"""
+
+
+def helped(tmp_path: Path, name: str, code: str = HELPED) -> Recipe:
+    (tmp_path / f"{name}.py").write_text(code.format(name=name))
+    load_module(tmp_path / f"{name}.py")
+    return Recipe(name=name, version=1, model={"class": f"{name}-net"}, data=f"{name}-task", steps=22, batch=4, std=0.3)
+
+
+def code_of(recipe: Recipe) -> str | None:
+    return helpers_digest(*named_functions(recipe))
+
+
+def test_helpers_that_functions_reach_by_name_count_and_where_there_are_none_nothing_changes(tmp_path: Path) -> None:
+    plain = RECIPE.with_(model={"dropout": 0.0})
+    assert code_of(plain) == code_of(plain.with_(lr=0.5))
+    bare = helped(tmp_path, "bare", HELPED.replace("shifted(rng.normal(size=(n, 3)))", "rng.normal(size=(n, 3))"))
+    assert code_of(bare) is None
+    assert Runs.identity(bare) == f"{functions_digest(bare)[:8]}-{bare.digest()}"
+    first = helped(tmp_path, "one")
+    same = helped(tmp_path, "two", HELPED.replace("SHIFT = 1.0", "SHIFT = 1.0  # a remark"))
+    assert code_of(first) == code_of(same) is not None
+    for number, (old, new) in enumerate([("SHIFT = 1.0", "SHIFT = 2.0"), ("x + SHIFT", "x - SHIFT")]):
+        assert code_of(helped(tmp_path, f"other{number}", HELPED.replace(old, new))) != code_of(first), new
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_run_from_when_helpers_did_not_count_is_taken_over_if_it_comes_out_again(tmp_path: Path, agrees: bool) -> None:
+    recipe = helped(tmp_path, f"older-{agrees}".lower())
+    path = record(train(recipe, 0), tmp_path / "store" / "runs" / f"{functions_digest(recipe)[:8]}-{recipe.digest()}"[:41])
+    body = json.loads(path.with_suffix(".json").read_text())
+    body["seconds"] = 12345.0
+    if not agrees:
+        body["losses"][3] *= 1.1
+    path.with_suffix(".json").write_text(json.dumps(body))
+    found = runs(tmp_path).get(recipe, 0)
+    assert found.path.parent != path.parent and found.model.a.shape == (3, 3)
+    assert (found.record["seconds"] == 12345.0) is agrees
+
+
+@task("runs-hole")
+class Hole(Identity):
+    """Seed 1 meets a batch that is not finite, sooner or later."""
+
+    def batch(rng: np.random.Generator, n: int, seed: int = 0) -> dict[str, Any]:
+        return {"x": rng.normal(size=(n, 3)) * (np.inf if seed == 1 and rng.random() < 0.3 else 1.0)}
+
+
+def test_one_seed_that_diverges_does_not_end_the_others(tmp_path: Path) -> None:
+    hole = Recipe(name="hole", version=1, model={"class": "runs-square"}, data="runs-hole", steps=30, batch=4, std=0.3)
+    step = train(hole.with_(may_diverge=True), 1).diverged
+    assert step is not None
+    words = rf"training hole at seed 1: the loss is nan at step {step}"
+    together = train_together(hole, range(4), stacked=True)
+    assert together is not None and [run.seed for run in together.runs] == [0, 2, 3]
+    assert [run.steps for run in together.runs] == [30, 30, 30] and list(together.problems) == [1]
+    with pytest.raises(InvalidMeasurement, match=words):
+        train_seeds(hole, range(4), stacked=True)
+    mine = runs(tmp_path)
+    with pytest.raises(InvalidMeasurement, match=words):
+        mine.get_all(hole, range(4))
+    assert mine.missing(hole, range(4)) == [1]
+
+
+def test_two_processes_want_one_run_and_one_of_them_trains_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = SCRIPT.format(unit=str(Path(__file__).parent), folder=str(tmp_path))
+    steps, said = [], []
+    step = Loop.step
+    monkeypatch.setattr(Loop, "step", lambda self: (steps.append(self.run.steps), step(self))[1])
+    monkeypatch.setattr("claimbench.running.store.PATIENCE", 0.05)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()  # it trains, so it holds the lock
+        mine = runs(tmp_path)
+        mine.store.say = said.append
+        found = mine.get(RECIPE, 1)
+    assert other.returncode == 0 and found.steps == 34 and not steps
+    assert len(said) == 1 and f"held by process {other.pid}" in said[0]
+
+
+def test_a_lock_whose_holder_died_is_free(tmp_path: Path) -> None:
+    script = SCRIPT.format(unit=str(Path(__file__).parent), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        os.kill(other.pid, signal.SIGKILL)
+    assert list((tmp_path / "store" / "locks").glob("*.holder")), "it left its name behind"
+    assert runs(tmp_path).get(RECIPE, 1).steps == 34
+
+
+def test_a_disk_that_is_full_when_a_state_is_saved_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    mine = runs(tmp_path)
+    path = mine._path(RECIPE, 0)
+    path.parent.mkdir(parents=True)
+    path.with_name("0.state.part").symlink_to("/dev/full")
+    monkeypatch.setattr(resuming.Saved.__init__, "__defaults__", (0.0,))
+    with pytest.raises(StoreError, match=r"No space left on device.*free some space"):
+        mine.get(RECIPE, 0)
