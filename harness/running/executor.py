@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
+from . import workers
 from .item import Item, Subject
 from .measure import RUN
-from .options import Options
 
 if TYPE_CHECKING:
     from .session import Session
@@ -47,32 +41,6 @@ class Order:
         return Item(claim, self.claim_id, self.subject, None if self.control is None else claim.controls[self.control])
 
 
-_SESSION: Session | None = None
-
-
-def _start(options: Options, organisms: Sequence[Path], root: Path) -> None:
-    global _SESSION
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches every process; the one that waits ends the others
-
-    import torch
-
-    from .collecting import load_all_organisms
-    from .session import Session
-
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    load_all_organisms(organisms, root)
-    _SESSION = Session(options)
-
-
-def _leave_with_parent() -> None:
-    """End this process when the one that started it is gone: a killed run must not go on using the machine."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os._exit(1)
-
-
 def _replicate(order: Order, index: int) -> str | None:
     return _guarded(lambda session: session.measurer.replicate(order.item(), index))
 
@@ -93,9 +61,8 @@ def _retrain(subject: Subject, seed: int) -> str | None:
 
 def _guarded(work: Callable[[Session], Any]) -> str | None:
     """The error's line, since exceptions with their causes do not all survive the way back."""
-    assert _SESSION is not None
     try:
-        work(_SESSION)
+        work(workers.session())
     except ClaimbenchError as error:
         return str(error)
     return None
@@ -120,44 +87,8 @@ def measure(
         KeyboardInterrupt: after the running replicates were abandoned; what is stored stays.
     """
     arguments = (session.options, organisms, root)
-    with processes(jobs, _start, *arguments, environment={RUN: session.measurer.run}) as pool:
+    with workers.processes(jobs, workers.start, *arguments, environment={RUN: session.measurer.run}) as pool:
         _Schedule(items, session, pool, jobs, progress).run()
-
-
-@contextmanager
-def processes(
-    jobs: int, start: Callable[..., None], *arguments: Any, environment: Mapping[str, str] | None = None
-) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes of one thread that each begin with `start(*arguments)`; abandoned at once when the block fails.
-
-    Raises:
-        ClaimbenchError: one of them died.
-    """
-    variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(environment or {})}
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start, initargs=arguments)
-    try:
-        yield pool
-    except BaseException as error:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        if isinstance(error, BrokenProcessPool):
-            raise ClaimbenchError("a measuring process died (killed, or out of memory): run again to go on") from None
-        raise
-    finally:
-        _restore(before)
-    pool.shutdown()
-
-
-def _restore(environment: Mapping[str, str | None]) -> None:
-    for name, value in environment.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 class _Schedule:
