@@ -136,7 +136,7 @@ def _base(claim: Claim, claim_id: str, session: Session) -> tuple[Item, _Honest]
     places = [item for item in items if item.control is None or item.control.kind == "positive"]
     first: tuple[Item, _Honest] | None = None
     for item in sorted(places, key=lambda item: item.control is not None):
-        standing, replicates = settle(session, item)
+        standing, replicates = _settled(session, item)
         found = item, _Honest(standing.verdict, standing.reason, len(replicates), tuple(replicates))
         if standing.verdict is Verdict.SUPPORTED:
             return found
@@ -147,6 +147,13 @@ def _base(claim: Claim, claim_id: str, session: Session) -> tuple[Item, _Honest]
 
 def _role(item: Item) -> str:
     return "the claim itself" if item.control is None else f"the positive control {item.control.name}"
+
+
+def _settled(session: Session, item: Item) -> tuple[Standing, list[Replicate]]:
+    """As `settle`, but binding variants are measured only where the rest is SUPPORTED: they can take that, and give nothing."""
+    alone = replace(item, claim=replace(item.claim, variants=()))
+    found = settle(session, alone)
+    return settle(session, item) if item.claim.variants and found[0].verdict is Verdict.SUPPORTED else found
 
 
 def settle(session: Session, item: Item, replicates: Sequence[Replicate] = ()) -> tuple[Standing, list[Replicate]]:
@@ -171,9 +178,9 @@ def _under(fault: Fault, base: Item, honest: _Honest, session: Session) -> Found
     faulty = planted(session, fault)
     if fault.name == "leak":
         return _leak(fault, base, session, faulty)
-    if not _takes_hold(base, faulty):
+    if not _takes_hold(replace(base, claim=replace(base.claim, variants=())), faulty):
         return Found("absent", "", fault.absent)
-    standing, _ = settle(faulty, base)
+    standing, _ = _settled(faulty, base)
     return _verdict(standing) or _by_controls(base, faulty) or _stands(standing)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..claim import Claim
@@ -14,6 +14,7 @@ from ..verdict import Verdict
 from .fresh import CALIBRATION, renewable, replicates_from, whole_verdict
 from .item import Item, Subject, items_of, named_subject
 from .judging import effects_of
+from .measure import Replicate
 from .streams import stream
 
 if TYPE_CHECKING:
@@ -40,18 +41,13 @@ class Trial:
 
     @property
     def item(self) -> Item:
-        return Item(self.claim, self.identity, self.subject, self.control)
+        alone = self.claim if self.control else replace(self.claim, variants=(), shows=())  # only effects count
+        return Item(alone, self.identity, self.subject, self.control)
 
     @property
     def direct(self) -> bool:
         """Whether fresh verdicts can be had; else a pool of the subject's own seeds is drawn from."""
         return renewable(self.subject)
-
-    @property
-    def whole(self) -> bool:
-        """Whether blocks are measured up to the largest look, for their effects to be moved to the edge."""
-        typical = any(region.of == "typical" for region in self.claim.holds.values())
-        return self.what != "null" and self.direct and typical
 
 
 def trials_of(claim: Claim, identity: str) -> list[Trial]:
@@ -74,16 +70,32 @@ def trials_of(claim: Claim, identity: str) -> list[Trial]:
 
 
 def block(trial: Trial, session: Session, number: int) -> Block:
-    """One whole verdict of a trial on fresh replicates, with the effects that were measured."""
-    start = CALIBRATION + number * session.design(trial.item).most
-    standing, replicates = whole_verdict(session, trial.item, start, trial.whole)
-    return {"verdict": standing.verdict.value, "effects": [_plain(effects_of(one)) for one in replicates if one.passed]}
+    """One whole verdict of a trial on fresh replicates, with the effects that were measured.
+
+    Of a negative control what counts is whether it is SUPPORTED; it ends when that is settled.
+    """
+    standing, replicates = whole_verdict(session, trial.item, _start(trial, session, number), support_only=trial.what == "null")
+    return {"verdict": standing.verdict.value, "effects": _effects(replicates)}
+
+
+def completed(trial: Trial, session: Session, number: int) -> list[dict[str, Value]]:
+    """The effects of a block up to the largest look, whatever its verdict took."""
+    most = session.design(trial.item).most
+    return _values({"effects": _effects(replicates_from(session, trial.item, _start(trial, session, number), most))})
+
+
+def _start(trial: Trial, session: Session, number: int) -> int:
+    return CALIBRATION + number * session.design(trial.item).most
+
+
+def _effects(replicates: Sequence[Replicate]) -> list[dict[str, Any]]:
+    return [_plain(effects_of(one)) for one in replicates if one.passed]
 
 
 def pool(trial: Trial, session: Session) -> Block:
     """The effects of a trial on all seeds of its subject: those that verdicts use, so nothing fresh."""
     most = session.design(trial.item).most
-    return {"effects": [_plain(effects_of(one)) for one in replicates_from(session, trial.item, 0, most) if one.passed]}
+    return {"effects": _effects(replicates_from(session, trial.item, 0, most))}
 
 
 def _plain(effects: Mapping[str, Value]) -> dict[str, Any]:
@@ -114,11 +126,13 @@ def rates_of(trial: Trial, session: Session, blocks: Sequence[Block]) -> Iterato
 
 def _edges(trial: Trial, session: Session, blocks: Sequence[Block]) -> Iterator[dict[str, Any]]:
     """One row for each effect, with it on the edge of its region and the others where they are."""
-    from ..statistics import Seeds, at_the_edge, coins_at_the_edge, direct, judge, resampled, spread
+    from ..statistics import Seeds, at_the_edge, coins_at_the_edge, direct, resampled, spread
 
     design, regions = session.design(trial.item), trial.claim.holds
     rng = stream(session.options.seed, f"calibrate/{trial.item.id}", 1)
     values = [_values(one) for one in blocks]
+    if trial.direct and not isinstance(design, Seeds):
+        values = [completed(trial, session, number) for number in range(len(blocks))]
     together = [one for some in values for one in some]
     for name, region in regions.items():
         if region.of == "rate":
@@ -137,13 +151,29 @@ def _edges(trial: Trial, session: Session, blocks: Sequence[Block]) -> Iterator[
                 moved = at_the_edge(together, regions, design, only=name)
                 yield _row(trial, "edge", name, resampled(moved, regions, design, rng=rng, verdicts=DRAWN))
                 continue
-            verdicts = []
-            for i, mine in enumerate(values):
-                others = [one for j, some in enumerate(values) if j != i for one in some]
-                verdicts.append(judge(at_the_edge(mine, regions, design, only=name, typical_of=others), regions, design).verdict)
-            yield _row(trial, "edge", name, direct(verdicts))
+            yield _row(trial, "edge", name, direct(list(_moved(trial, session, values, name))))
         except UsageError as error:
             yield {**_nothing(trial, name, "edge"), "note": str(error)}
+
+
+def _moved(trial: Trial, session: Session, values: Sequence[Sequence[Mapping[str, Value]]], name: str) -> Iterator[Verdict]:
+    """The verdict of each block with one effect moved to its edge, by what is typical of all other blocks.
+
+    What is typical is told by as many replicates of each block as all have, those of the first look. Nearly all blocks can
+    no longer be SUPPORTED then; only the others are measured on.
+    """
+    from ..statistics import Seeds, at_the_edge, judge, supportable
+
+    design, regions = session.design(trial.item), trial.claim.holds
+    first = design.looks[0] if isinstance(design, Seeds) else design.most
+    for number, mine in enumerate(values):
+        others = [one for other, some in enumerate(values) if other != number for one in some[:first]]
+        moved = at_the_edge(mine, regions, design, only=name, typical_of=others)
+        if isinstance(design, Seeds) and not supportable(moved, regions, design):
+            yield Verdict.INCONCLUSIVE
+            continue
+        whole = completed(trial, session, number)
+        yield judge(at_the_edge(whole, regions, design, only=name, typical_of=others), regions, design).verdict
 
 
 def _row(trial: Trial, what: str, of: str, rate: SupportRate) -> dict[str, Any]:

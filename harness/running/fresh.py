@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ..verdict import Verdict
 from .item import Item, Subject
 from .judging import Standing, stand
 from .measure import Measurer, Replicate
@@ -20,6 +21,7 @@ from .session import Session
 from .subjects import Subjects
 
 if TYPE_CHECKING:
+    from ..statistics import Prompts, Seeds
     from ..subjects import LM
     from ..subjects.family import Family
     from .options import Options
@@ -91,19 +93,36 @@ def replicates_from(session: Session, item: Item, start: int, n: int) -> list[Re
     return [Replicate(i, one.parts) for i, one in enumerate(found) if one is not None]
 
 
-def whole_verdict(session: Session, item: Item, start: int, whole_block: bool) -> tuple[Standing, list[Replicate]]:
+def whole_verdict(session: Session, item: Item, start: int, *, support_only: bool = False) -> tuple[Standing, list[Replicate]]:
     """One verdict on replicates from index `start` on, looked at by the item's own schedule, and the replicates.
 
     Args:
-        whole_block: go on after the decision up to the largest look; that changes no verdict.
+        support_only: of a control, stop as soon as no further seed could make it SUPPORTED. Where it stands then is not
+            its verdict, but SUPPORTED it is not.
     """
     design = session.design(item)
     seeds = design.most if item.subject.seeded else None
     replicates: list[Replicate] = []
     standing = stand(item, replicates, design, seeds)
     while standing.wants > len(replicates):
-        replicates = replicates_from(session, item, start, standing.wants)
+        target = len(replicates) + 1 if support_only and seeds else standing.wants
+        replicates += further(session, item, start, replicates, target)
         standing = stand(item, replicates, design, seeds)
-    if whole_block:
-        replicates = replicates_from(session, item, start, design.most)
+        if support_only and seeds and not _supportable(item, replicates, design, seeds):
+            break
     return standing, replicates
+
+
+def further(session: Session, item: Item, start: int, have: Sequence[Replicate], target: int) -> list[Replicate]:
+    """The replicates from index `start` on that are lacking of `target`."""
+    more = replicates_from(session, item, start + len(have), target - len(have))
+    return [Replicate(len(have) + one.index, one.parts) for one in more]
+
+
+def _supportable(item: Item, replicates: Sequence[Replicate], design: Seeds | Prompts, seeds: int) -> bool:
+    from ..statistics import deep_inside
+
+    effects = {name: deep_inside(region).to_json() for name, region in item.claim.holds.items()}
+    best = {"effect:": {"problem": None, "effects": effects}}
+    filled = [*replicates, *(Replicate(index, best) for index in range(len(replicates), seeds))]
+    return stand(item, filled, design, seeds).verdict is Verdict.SUPPORTED

@@ -1,6 +1,6 @@
 """Judgement: from replicates to a verdict with an interval, a reason and what would have been needed."""
 
-from .calibration import SupportRate, at_the_edge, coins_at_the_edge, direct, resampled, spread
+from .calibration import SupportRate, at_the_edge, coins_at_the_edge, deep_inside, direct, resampled, spread, supportable
 from .clusters import by_cluster
 from .correlation import judge_correlation
 from .designs import Design, Prompts, Seeds, next_look
@@ -26,6 +26,7 @@ __all__ = [
     "at_the_edge",
     "by_cluster",
     "coins_at_the_edge",
+    "deep_inside",
     "default_distance",
     "direct",
     "judge",
@@ -36,4 +37,5 @@ __all__ = [
     "resampled",
     "restricted_mean",
     "spread",
+    "supportable",
 ]

@@ -30,6 +30,9 @@ else:
 
 Replicates = Sequence[Mapping[str, Value]]
 
+#: How far inside a region without another edge, in parts of the edge, on the linear scale and on the others.
+DEEP, DEEP_LOG = 1e6, 10.0
+
 #: From this many whole verdicts on a rate is measured directly.
 WHOLE_VERDICTS = 36
 #: Power must be at least this; the upper limit of false support must lie below that.
@@ -97,6 +100,29 @@ def resampled(
     events = math.floor(found * independent), math.ceil(found * independent)
     exact = rates.interval(*events, independent, (1 - LEVEL) / 2) if independent else (0.0, 1.0)
     return SupportRate(found, min(low, exact[0]), max(high, exact[1]), independent, "resampled")
+
+
+def supportable(replicates: Replicates, regions: Mapping[str, Region], design: Seeds) -> bool:
+    """Whether seeds can still come out SUPPORTED: as they would if all further ones lay deep inside their regions.
+
+    Order statistics and counts only gain from that, so where the answer is no a support rate needs no further seed.
+    """
+    best = {name: deep_inside(region) for name, region in regions.items()}
+    filled = [*replicates, *[best] * (design.most - len(replicates))]
+    return judge(filled, regions, design).verdict is Verdict.SUPPORTED
+
+
+def deep_inside(region: Region) -> Value:
+    """The effect that supports a region most: its middle, or far from its one edge; for a rate whether the event happens."""
+    if region.of == "rate":
+        return Value(*[float(math.isfinite(region.low))] * 2)
+    edges = [region.forward(edge) for edge in region.edges]
+    if len(edges) == 2:
+        found = region.backward((edges[0] + edges[1]) / 2)
+        return Value(found, found)
+    inward = 1 if math.isfinite(region.low) else -1
+    far = region.backward(edges[0] + inward * (DEEP if region.scale == "linear" else DEEP_LOG) * max(1.0, abs(edges[0])))
+    return Value(far, far)
 
 
 def at_the_edge(

@@ -9,7 +9,18 @@ import pytest
 from claimbench.effect import Value
 from claimbench.errors import UsageError
 from claimbench.region import Region, above, rate_above, rate_below, within
-from claimbench.statistics import Prompts, Seeds, at_the_edge, coins_at_the_edge, direct, judge, resampled, spread
+from claimbench.statistics import (
+    Prompts,
+    Seeds,
+    at_the_edge,
+    coins_at_the_edge,
+    deep_inside,
+    direct,
+    judge,
+    resampled,
+    spread,
+    supportable,
+)
 from claimbench.verdict import Verdict
 from judgement_helpers import judged, points
 
@@ -111,6 +122,33 @@ def test_coins_at_the_edge_agree_with_simulation(region):
         for edge in region.edges
     )
     assert simulated == pytest.approx(found.share, abs=3 * math.sqrt(0.025 / draws) + 1e-9)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        above(0.1), above(-3.0), Region(-np.inf, -2.0), within(0.2), Region(2.0, np.inf, scale="log"),
+        Region(0.0001, 0.01, scale="log"), Region(0.3, np.inf, scale="logit"), Region(-np.inf, 0.3, scale="logit"),
+        rate_above(0.5), rate_below(0.5), interval_of_rates(0.2, 0.9),
+    ],
+)  # fmt: skip
+def test_seeds_deep_inside_support_and_what_cannot_be_supported_never_is(region):
+    best = deep_inside(region)
+    supported = judge([{"effect": best}] * 11, {"effect": region}, Seeds()).verdict is S
+    assert supported or region.edges == (0.2, 0.9)  # eleven seeds cannot show that a rate is below 0.9 and above 0.2
+    rng, worst = np.random.default_rng(0), deep_inside(Region(*_outside(region)))
+    for _ in range(60):
+        effects = [{"effect": best if inside else worst} for inside in rng.random(11) < rng.choice([0.7, 0.97])]
+        final = judge(effects, {"effect": region}, Seeds()).verdict
+        hopes = [supportable(effects[:n], {"effect": region}, Seeds()) for n in range(12)]
+        assert hopes == sorted(hopes, reverse=True) or final is S  # hope that is gone never comes back
+        assert final is not S or all(hopes)
+
+
+def _outside(region):
+    """Edges, unit, kind and scale of a region beyond this one."""
+    kind = (region.unit, region.of, region.scale)
+    return (-np.inf, region.low, *kind) if np.isfinite(region.low) else (region.high, np.inf, *kind)
 
 
 def test_spread_is_that_of_finite_ends_on_the_scale_of_the_region():
