@@ -5,22 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from .commands import Commands
 from .errors import ClaimbenchError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. A user's mistake is one line, never a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
     try:
+        parser = _parser()
+        parser.check(words)
         if words[:1] and words[0] in ("run", "measure"):  # everything behind these belongs to pytest, but --jobs
+            from .commands import run_help
             from .running import command
 
+            if {"-h", "--help"} & set(words[1:]):
+                print(run_help.text(words[0]), end="")
+                return 0
             return command.run(words[1:]) if words[0] == "run" else command.measure(words[1:])
         asked = parser.parse_args(words)
         if asked.command is None:
@@ -38,23 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="claimbench", description="Published findings about neural networks as executable claims."
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-
-    def add(name: str, text: str, do: Any) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
-        made.set_defaults(do=do)
-        return made
-
+def _parser() -> Commands:
+    parser = Commands()
+    parser.add_argument("--version", action="version", version=f"claimbench {version('claimbench')}")
+    add = parser.add
     listing = add("list", "list every finding: executable or only registered", _list)
-    listing.add_argument("--json", action="store_true", help="as a JSON array")
+    form = listing.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as a JSON array")
+    form.add_argument("--names", action="store_true", help="only the names, one a line")
     show = add("show", "show one finding: statement, protocol, region, controls, committed verdicts", _show)
-    show.add_argument("finding")
-    commands.add_parser("run", help="measure in parallel, then judge and report; takes pytest's options and --jobs N")
-    commands.add_parser("measure", help="measure in parallel and judge nothing; takes pytest's options and --jobs N")
+    show.add_argument("finding", metavar="FINDING", help="as `claimbench list` shows it")
+    add("run", "measure in parallel, then judge and report; takes pytest's options", None)
+    add("measure", "measure in parallel and judge nothing; takes pytest's options", None)
     lock = add("lock", "fix regions and protocols of claims as they stand (before measuring them)", _lock)
     lock.add_argument("folder", nargs="*", type=Path, help="claims folders or files (default: claims)")
     lock.add_argument("--reason", default="", help="why a locked claim changes")
@@ -71,11 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     fresh.add_argument("--root", type=Path, default=Path("."), help="folder with claims/ and tests/ (default: this one)")
     record = add("record", "commit costs and control verdicts from a results.json beside the claims", _record)
     record.add_argument("results", type=Path)
-    from .running import rate_commands, store_command, trust_commands
+    from .commands import completion
+    from .comparing import command as compare_command
+    from .running import rate_commands, store_command, trends, trust_commands
 
-    trust_commands.add_to(add)
-    rate_commands.add_to(add)
-    store_command.add_to(add)
+    for room in (trends, compare_command, trust_commands, rate_commands, store_command):
+        room.add_to(add)
+    completion.add_to(add, parser)
     return parser
 
 
@@ -87,10 +91,16 @@ def _list(asked: argparse.Namespace) -> int:
     if asked.json:
         print(json.dumps(entries, indent=1))
         return 0
+    if asked.names:
+        print("\n".join(entry["finding"] for entry in entries))
+        return 0
     from tabulate import tabulate
 
     rows = [[e["finding"], e["status"], e["evidence"] or "", e["title"]] for e in entries]
-    print(tabulate(rows, headers=["finding", "status", "evidence", "title"], tablefmt="simple"))
+    widths = None
+    if sys.stdout.isatty() and (columns := shutil.get_terminal_size().columns) < 130:  # in a file or a pipe a row is a line
+        widths = [None, None, 10, max(20, columns - 75)]
+    print(tabulate(rows, headers=["finding", "status", "evidence", "title"], tablefmt="simple", maxcolwidths=widths))
     ready = sum(e["status"] == "executable" for e in entries)
     print(f"\n{len(entries)} findings, {ready} executable; `claimbench show FINDING` tells more")
     return 0

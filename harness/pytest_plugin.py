@@ -155,18 +155,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         check_unique(item.claim_item.id for item in found)
     except ClaimbenchError as error:
         raise pytest.UsageError(str(error)) from None
-    items.sort(key=_step)
-
-
-def _step(item: pytest.Item) -> int:
-    """Items on a step of a series come one step after the other, behind all others: only one step is held in memory."""
-    step = item.claim_item.subject.step if isinstance(item, ClaimItem) else None
-    return -1 if step is None else int(step)
+    held_alone = [subject for subject in config.stash[_KEY].models if subject.series is not None]
+    place = {subject: number for number, subject in enumerate(held_alone)}
+    # Items on a step of a series, or on a model of a file, come one after the other, behind all others: only one is in memory.
+    items.sort(key=lambda item: place.get(item.claim_item.subject, -1) if isinstance(item, ClaimItem) else -1)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     bench = session.config.stash[_KEY]
     bench.collected = {item.claim_item.id: item for item in session.items if isinstance(item, ClaimItem)}
+    if bench.options.baseline is not None and bench.collected and not hasattr(session.config, "workerinput"):
+        try:
+            bench.options.baseline.check(item.claim_item for item in bench.collected.values())
+        except ClaimbenchError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -183,11 +185,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     options = item.config.stash[_KEY].options
     report.claimbench = item.result  # type: ignore[attr-defined]  # plain JSON: travels between xdist workers
     report.outcome = outcome(item.result, options.fail_on, options.profile.name)  # type: ignore[assignment]
+    then = options.baseline.regressed(item.result) if options.baseline and "regression" in options.fail_on else None
+    regressed = f"; a regression: {then['verdict'].replace('_', ' ')} in the baseline" if then else ""
+    report.outcome = "failed" if then else report.outcome
     text = f"{word(item.result)}: {item.result['reason']}"
     if report.outcome == "skipped":
         report.longrepr = (str(item.path), item.claim_item.claim.function.__code__.co_firstlineno, text)
     elif report.outcome == "failed":
-        report.longrepr = one_line(item.result)
+        report.longrepr = one_line(item.result) + regressed
     return report  # type: ignore[return-value]
 
 
@@ -243,9 +248,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.option.collectonly or session.config.getoption("claimbench_plan"):
         return
     from .reporting import write_report
+    from .running.trends import attach_history
 
+    document = _document(session.config)
     try:
-        bench.written = write_report(_document(session.config), bench.options.report)
+        attach_history(document["results"], bench.session.history)
+        bench.written = write_report(document, bench.options.report, comparison=bench.compared(document))
     except (ClaimbenchError, OSError) as error:
         bench.trouble = f"the report could not be written: {error}"
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -285,7 +293,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from .reporting import terminal_table
 
     terminalreporter.section("verdicts", sep="=")
-    terminalreporter.write_line(terminal_table(_document(config)))
+    document = _document(config)
+    terminalreporter.write_line(terminal_table(document))
+    if (comparison := bench.compared(document)) is not None:
+        from .comparing import table
+
+        terminalreporter.section("compared with the baseline", sep="=")
+        terminalreporter.write_line(table(comparison, terminalreporter._tw.fullwidth))
     for kind, path in bench.written.items():
         terminalreporter.write_line(f"{kind}: {path}")
     if bench.written and config.option.xmlpath:

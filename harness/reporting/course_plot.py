@@ -41,9 +41,9 @@ def _panel(course: Course, name: str, named: bool) -> Markup:
     ruler = join(text("100%", y + 4, words.number(level), anchor="end") for level, y in rulings(up, TOP, BOTTOM))
     unit = words.unit_of(there[0])
     told = " ".join(part for part in (f"{name}:" if named else "", unit, f"(holds {region.get('text', '')})") if part)
-    return Markup(
-        '<p class="axis-unit">{}</p><svg class="ruler" aria-hidden="true" width="100%" height="{:g}">{}</svg>{}'
-    ).format(told, BOTTOM + 6, ruler, figure)
+    return Markup('<p class="axis-unit">{}</p><svg class="ruler" aria-hidden="true" width="100%" height="{:g}">{}</svg>{}').format(
+        told, BOTTOM + 6, ruler, figure
+    )
 
 
 def _y(up: Axis, value: float) -> float:

@@ -183,6 +183,19 @@ class SeriesDoc(TypedDict):
     step: int
 
 
+class PointDoc(TypedDict):
+    """An earlier result of a claim on the same subject: the day it was first seen, verdict, and the first effect."""
+
+    date: str
+    verdict: str
+    n: int
+    profile: str
+    code_digest: str | None
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
 class ResultDoc(TypedDict):
     """One verdict: a claim, or one of its controls, on one subject."""
 
@@ -232,6 +245,7 @@ class ResultDoc(TypedDict):
     profile: str
     measured_at: str | None
     rerun: str
+    history: list[PointDoc]
 
 
 class FindingDoc(TypedDict):
@@ -311,5 +325,6 @@ RESULT_DEFAULTS: dict[str, Any] = {
     "code_digest": None,
     "measured_at": None,
     "rerun": "",
+    "history": [],
 }
 """What a result means when it leaves a field out."""

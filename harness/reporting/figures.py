@@ -1,7 +1,8 @@
 """Axes and marks for figures drawn as inline SVG.
 
 Horizontal positions are percentages and vertical ones pixels, so that a figure fills whatever width it gets while its
-text and strokes keep their size: readable on a phone and in print, with no script.
+text and strokes keep their size: readable on a phone and in print, with no script. Kinds, paths and positions are ours and
+go into the markup as they are; words come from a document and are escaped.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from . import words
 
@@ -30,7 +31,7 @@ class Axis:
 
     def at(self, value: float) -> str:
         """The horizontal position of `value` as an SVG percentage."""
-        return f"{100 * self.share(value):.2f}%"
+        return f"{100 * self.share(value):.1f}%"
 
     def ticks(self, most: int = 5) -> list[float]:
         """Round values inside the ends, at most `most` of them."""
@@ -67,35 +68,32 @@ def axis(values: Iterable[float | None], *, log: bool = False, pad: float = 0.06
 
 def join(parts: Iterable[str]) -> Markup:
     """Markup of parts that are markup themselves; plain strings among them are escaped."""
-    return Markup("").join(parts)
+    return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts))
 
 
 def line(x1: str, x2: str, y1: float, y2: float, kind: str) -> Markup:
-    return Markup('<line class="{}" x1="{}" x2="{}" y1="{:g}" y2="{:g}"/>').format(kind, x1, x2, y1, y2)
+    return Markup(f'<line class="{kind}" x1="{x1}" x2="{x2}" y1="{y1:g}" y2="{y2:g}"/>')
 
 
 def text(x: str, y: float, content: str, *, anchor: str = "middle", kind: str = "tick") -> Markup:
-    return Markup('<text class="{}" x="{}" y="{:g}" text-anchor="{}">{}</text>').format(kind, x, y, anchor, content)
+    return Markup(f'<text class="{kind}" x="{x}" y="{y:g}" text-anchor="{anchor}">{escape(content)}</text>')
 
 
 def dot(x: str, y: float, kind: str, radius: float = 4) -> Markup:
-    return Markup('<circle class="{}" cx="{}" cy="{:g}" r="{:g}"/>').format(kind, x, y, radius)
+    return Markup(f'<circle class="{kind}" cx="{x}" cy="{y:g}" r="{radius:g}"/>')
 
 
 def glyph(x: str, y: float, path: str, kind: str) -> Markup:
     """A path drawn around the point (x, y): SVG paths know no percentages, a nested picture does."""
-    return Markup('<svg x="{}" y="{:g}" overflow="visible"><path class="{}" d="{}"/></svg>').format(x, y, kind, path)
+    return Markup(f'<svg x="{x}" y="{y:g}" overflow="visible"><path class="{kind}" d="{path}"/></svg>')
 
 
-def block(
-    scale: Axis, low: float | None, high: float | None, y: float, height: float, kind: str, round_: float = 0
-) -> Markup:
+def block(scale: Axis, low: float | None, high: float | None, y: float, height: float, kind: str, round_: float = 0) -> Markup:
     """A rectangle from `low` to `high`; an end that is None reaches the border."""
     left = 0.0 if low is None else 100 * scale.share(low)
     right = 100.0 if high is None else 100 * scale.share(high)
-    return Markup('<rect class="{}" x="{:.2f}%" width="{:.2f}%" y="{:g}" height="{:g}" rx="{:g}"/>').format(
-        kind, left, max(right - left, 0.01), y, height, round_
-    )
+    width = max(right - left, 0.01)
+    return Markup(f'<rect class="{kind}" x="{left:.2f}%" width="{width:.2f}%" y="{y:g}" height="{height:g}" rx="{round_:g}"/>')
 
 
 def whisker(scale: Axis, low: float | None, high: float | None, y: float, kind: str) -> Markup:

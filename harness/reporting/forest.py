@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from . import words
-from .figures import Axis, axis, block, dot, glyph, join, line, picture, text, tick_labels, whisker
+from .figures import Axis, axis, block, dot, glyph, line, picture, text, tick_labels, whisker
 
 ROW = 20
 TOP = 22
@@ -181,9 +181,8 @@ def forest(effect: Effect, result: Mapping[str, Any], scale: Axis, documented: f
     bottom = y + ROW / 2 + 2
     parts = [tick_labels(scale, bottom + 14, TOP - 4, bottom), *_backdrop(effect, scale, bottom), *parts]
     figure = picture(parts, bottom + 20, describe(effect, result))
-    row = Markup('<li class="{}">{}</li>')
-    left = join(row.format(kind, label) for label, _, kind in names)
-    right = join(row.format(kind, value) for _, value, kind in names)
+    left = Markup("".join(f'<li class="{kind}">{escape(label)}</li>' for label, _, kind in names))
+    right = Markup("".join(f'<li class="{kind}">{escape(value)}</li>' for _, value, kind in names))
     unit = words.unit_of(effect) or ("rate" if effect["region"].get("of") == "rate" else "")
     caption = Markup('<p class="axis-unit" aria-hidden="true">{}</p>').format(unit) if unit else ""
     return Markup(

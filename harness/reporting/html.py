@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from . import course, course_plot, forest, observations, specification, view, words
+from . import course, course_plot, forest, specification, trend, view, words
+from .cards import cards_of, pack
 from .document import Document
 
 TEMPLATES = Path(__file__).parent / "templates"
-COMPACT = 7
-"""More subjects than this make the cells of the matrix narrow."""
+COMPACT, DENSE = 7, 12
+"""More subjects than these make the cells of the matrix narrow, and one letter each."""
+PACKED = 1_500_000
+"""Characters of cards beyond which they are packed: compressed in the page, and unpacked when one is opened."""
 
 
 def safe_url(url: str | None) -> str:
@@ -25,7 +29,7 @@ def safe_url(url: str | None) -> str:
 
 
 def authors(paper: Mapping[str, Any]) -> str:
-    """`Sabry & Belz`, `Singh et al.`."""
+    """`Sabry & Belz`, `Singh et al.`"""
     named = paper.get("authors") or ""
     if isinstance(named, str):
         return named
@@ -62,7 +66,9 @@ def figure_of(claim: view.ClaimView, result: Mapping[str, Any], effect: Mapping[
     return {"plot": drawn, "scale": scale}
 
 
-def _environment() -> Environment:
+@cache
+def environment() -> Environment:
+    """Templates with all that they call."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -80,27 +86,72 @@ def _environment() -> Environment:
         courses=course.courses,
         course_panels=course_plot.panels,
         curves=specification.curves,
+        trend=trend.trend,
         trust_line=words.trust,
-        observation=observations.observation,
-        short=lambda digest: digest[:12] if digest else "none",
     )
     return made
 
 
-def page(document: Document) -> str:
-    """The whole report of a completed document as HTML."""
-    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
+def shell() -> dict[str, Any]:
+    """What the head of every page needs: its style, its script, and the hash by which the page allows that script alone."""
+    script = _own("script.js")
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"style": Markup(_own("style.css")), "script": Markup(script), "script_hash": allowed}
+
+
+@cache
+def _own(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def page(document: Document, comparison: Mapping[str, Any] | None = None) -> str:
+    """The whole report of a completed document as HTML; observations too large for it are left to `pages`."""
+    return pages(document, comparison)["report.html"]
+
+
+def pages(document: Document, comparison: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The report by file name: `report.html`, and beside it pages of observations that are too large for it."""
     report = view.arrange(document)
-    return (
-        _environment()
+    cards, beside = cards_of(report, environment(), lambda title, sections: part(document, title, sections))
+    whole = (
+        environment()
         .get_template("report.html")
         .render(
             document=document,
             report=report,
-            style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # ours, not the document's
-            script=Markup(script),
-            script_hash=allowed,
+            cards={card.claim.anchor: card for card in cards},
+            packed=sum(card.size for card in cards) > PACKED,
             compact=len(report.subjects) > COMPACT,
+            dense=len(report.subjects) > DENSE,
+            comparison=comparison,
+            compared=_compared(report, comparison),
+            **shell(),
         )
     )
+    return {"report.html": whole, **beside}
+
+
+def part(document: Document, title: str, sections: Sequence[tuple[str, str, Markup]]) -> str:
+    """A page of observations: sections, each an id, a title and figures. A large one is packed."""
+    drawn = environment().get_template("part_sections.html").render(sections=sections)
+    packed = pack([drawn]) if len(drawn) > PACKED // 10 else ""
+    return (
+        environment()
+        .get_template("part.html")
+        .render(document=document, title=title, drawn=Markup(drawn), packed=packed, **shell())
+    )
+
+
+def _compared(report: view.Report, comparison: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    from ..comparing import counts_line, rows
+
+    claims = {claim.claim: claim for claim in report.claims}
+    listed = []
+    for row in rows(comparison):
+        claim = claims.get(row["claim"])
+        result = claim.on(row["now"]) if claim and not row["control"] else None
+        link = claim.link(result) if claim and result else claim.anchor if claim else "matrix"
+        listed.append({**row, "link": link})
+    return {"counts": counts_line(comparison), "rows": listed}

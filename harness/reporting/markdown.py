@@ -61,8 +61,8 @@ def _adjusted(result: Mapping[str, Any]) -> str:
     return escape(f"{entry['verdict']}{at}; {words.strength(result)}")
 
 
-def summary(document: Document) -> str:
-    """The whole summary of a completed document as GitHub-flavoured Markdown."""
+def summary(document: Document, comparison: Mapping[str, Any] | None = None) -> str:
+    """The whole summary of a completed document as GitHub-flavoured Markdown, with what a comparison to a baseline found."""
     report = view.arrange(document)
     lines = ["## claimbench", ""]
     counts = ", ".join(f"**{n} {verdict.replace('_', ' ')}**" for verdict, n in report.counts.items())
@@ -77,6 +77,10 @@ def summary(document: Document) -> str:
     lines.append(f"Profile {escape(document['profile'])}, seed {document['seed']}, {took} of measuring.")
     if document["missing"] or not document["complete"]:
         lines += ["", f"> **Not complete:** {words.count(len(document['missing']), 'item')} not measured."]
+    if comparison is not None:
+        from ..comparing import markdown
+
+        lines += ["", markdown(comparison)]
     if report.look_first:
         lines += ["", "### Look at these first", ""]
         for item in report.look_first:

@@ -44,8 +44,7 @@ def table(content: Mapping[str, Any]) -> Markup:
     """A table; columns of numbers are set to the right."""
     rows: Sequence[Sequence[Any]] = content["rows"]
     numeric = [
-        all(isinstance(row[index], int | float) or row[index] is None for row in rows)
-        for index in range(len(content["columns"]))
+        all(isinstance(row[index], int | float) or row[index] is None for row in rows) for index in range(len(content["columns"]))
     ]
     kinds = ["number" if is_number else "" for is_number in numeric]
     head = join(
@@ -113,16 +112,12 @@ def curve(content: Mapping[str, Any]) -> Markup:
     grid = [line("0%", "100%", y, y, "grid") for _, y in levels]
     named = ", ".join(dict.fromkeys(name for name, _ in _groups(series) if name))
     said = f"Curve: {content.get('title', '')}{' of ' + named if named else ''}; from {_ends(series)}."
-    figure = picture(
-        [*grid, tick_labels(across, HEIGHT - 6, bottom, bottom + 4), inner], HEIGHT, said, "plot curve-plot"
-    )
+    figure = picture([*grid, tick_labels(across, HEIGHT - 6, bottom, bottom + 4), inner], HEIGHT, said, "plot curve-plot")
     left = join(text("100%", y + 4, words.number(level), anchor="end") for level, y in levels)
     ruler = Markup('<svg class="ruler" aria-hidden="true" width="100%" height="{:g}">{}</svg>').format(HEIGHT, left)
     below = str(content.get("x_label") or "")
     above = str(content.get("y_label") or "")
-    return Markup('<div class="curve-grid">{}{}</div>{}{}').format(
-        ruler, figure, _caption(above, below), _legend(series)
-    )
+    return Markup('<div class="curve-grid">{}{}</div>{}{}').format(ruler, figure, _caption(above, below), _legend(series))
 
 
 def rulings(scale: Axis, top: float, bottom: float) -> list[tuple[float, float]]:
@@ -151,9 +146,7 @@ def _legend(series: Sequence[Mapping[str, Any]]) -> Markup:
     if len(series) < 2 and not series[0]["name"]:
         return Markup("")
     each = f", each of {len(series) // len(groups)}" if len(groups) < len(series) else ""
-    sample = Markup(
-        '<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>'
-    )
+    sample = Markup('<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>')
     return Markup('<ul class="legend">{}</ul>').format(
         join(sample.format(index % 6, f"{name or 'replicates'}{each}") for name, index in groups.items())
     )
@@ -189,12 +182,7 @@ def heads(content: Mapping[str, Any]) -> Markup:
     fills = [Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths)) for kind, paths in cells.items()]
     ring = [Markup('<path class="ring" d="{}"/>').format("".join(rings))] if rings else []
     strongest = sorted(
-        (
-            (abs(cell), cell, f"{layer}.{head}")
-            for layer, row in enumerate(values)
-            for head, cell in enumerate(row)
-            if cell
-        ),
+        ((abs(cell), cell, f"{layer}.{head}") for layer, row in enumerate(values) for head, cell in enumerate(row) if cell),
         reverse=True,
     )[:5]
     top_heads = ", ".join(f"{name} ({words.number(cell, 2)})" for _, cell, name in strongest)
@@ -206,9 +194,7 @@ def heads(content: Mapping[str, Any]) -> Markup:
     chosen = Markup(' <span class="ringed">Ringed: {}.</span>').format(
         ", ".join(f"{layer}.{head}" for layer, head in sorted(marked))
     ) if marked else ""  # fmt: skip
-    told = Markup('<p class="note">Columns are heads. Strongest, as layer.head: {}.{}</p>').format(
-        top_heads or "none", chosen
-    )
+    told = Markup('<p class="note">Columns are heads. Strongest, as layer.head: {}.{}</p>').format(top_heads or "none", chosen)
     frame = Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>{}')
     return frame.format(str(content.get("title") or "heads"), drawn, told)
 

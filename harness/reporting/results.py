@@ -17,6 +17,8 @@ import numpy as np
 from ..errors import ClaimbenchError, UsageError
 from .document import RESULT_DEFAULTS, SCHEMA, Document
 
+Key = tuple[str, str, str, str]
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON can hold it: arrays and tuples become lists, NaN and infinities None, enums their value."""
@@ -92,9 +94,7 @@ def write_text(path: Path, text: str) -> Path:
     except OSError as error:
         if aside and os.path.exists(aside):
             os.unlink(aside)
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; give a folder that can be written"
-        ) from error
+        raise UsageError(f"cannot write {path}: {error.strerror or error}; give a folder that can be written") from error
     return path
 
 
@@ -105,7 +105,10 @@ def write_results(document: Mapping[str, Any], path: Path | str) -> Path:
 
 
 def load_results(path: Path | str) -> Document:
-    """Read a results document. Raises UsageError where it is absent, torn, of another version, or altered in shape."""
+    """Read a results document, from its file or the folder of its report; fields that an older claimbench left out are filled in.
+
+    Raises UsageError where it is absent, torn, of another version, altered in shape, or holds two results for one key.
+    """
     path = Path(path)
     if path.is_dir():
         path = path / "results.json"
@@ -122,14 +125,41 @@ def load_results(path: Path | str) -> Document:
         raise UsageError(f"{path} is {state}: it was cut off or edited; write the report again") from None
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
-        kind = f"of schema {found!r}" if found else "no results document (it names no schema)"
-        raise UsageError(f"{path} is {kind}; this version reads {SCHEMA!r} only: write it again with this version")
+        raise UsageError(f"{path} is {_foreign(found)}")
     wrong = problems(document, most=1)
     if wrong:
-        raise UsageError(
-            f"{path} does not follow its schema at {wrong[0]}; it was edited or written by another program"
-        )
-    return cast(Document, document)
+        raise UsageError(f"{path} does not follow its schema at {wrong[0]}; it was edited or written by another program")
+    keys: set[Key] = set()
+    for result in document["results"]:
+        key = key_of(result)
+        if key in keys:
+            raise UsageError(f"{path} has two results for {name_of(key)}: it was edited or put together; write the report again")
+        keys.add(key)
+    return complete(document)
+
+
+def key_of(result: Mapping[str, Any]) -> Key:
+    """What names a result in any run: finding, claim with its file's name, subject, and the control's name or ""."""
+    control = result["control"]["name"] if result["control"] else ""
+    return str(result["finding"]), str(result["claim"]).rpartition("/")[2], str(result["subject"]), str(control)
+
+
+def name_of(key: Key) -> str:
+    """A key as a reader names it."""
+    finding, claim, subject, control = key
+    return f"{finding} ({claim}) on {subject}" + (f", control {control!r}" if control else "")
+
+
+def _foreign(found: Any) -> str:
+    """What a document is that is not of the schema we read, and what to do."""
+    if not isinstance(found, str) or not found.startswith(SCHEMA.partition("/")[0] + "/"):
+        told = f"of schema {found!r}" if found else "no results document (it names no schema)"
+        return f"{told}; this version reads {SCHEMA!r}: give the results.json of a report"
+    number = found.partition("/")[2]
+    later = number.isdecimal() and int(number) > int(SCHEMA.partition("/")[2])
+    return f"of schema {found!r}, this version reads {SCHEMA!r}: " + (
+        "update claimbench" if later else "write the report again with this version"
+    )
 
 
 def check(document: Mapping[str, Any]) -> None:

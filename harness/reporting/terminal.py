@@ -66,9 +66,7 @@ def _controls(result: Mapping[str, Any]) -> str:
     states = [control["ok"] for control in result["controls"]]
     if not states:
         return ""
-    return f"{sum(state is True for state in states)}/{len(states)} held" + (
-        "\nUNSOUND" if result["sound"] is False else ""
-    )
+    return f"{sum(state is True for state in states)}/{len(states)} held" + ("\nUNSOUND" if result["sound"] is False else "")
 
 
 def terminal_table(document: Mapping[str, Any]) -> str:
@@ -97,14 +95,10 @@ def terminal_table(document: Mapping[str, Any]) -> str:
         for mark in claim.marks:
             if mark["ok"] is False:
                 found = mark["verdict"] or "nothing"
-                lines.append(
-                    f"UNSOUND  {claim.finding}: control {mark['name']} expected {mark['expected']}, found {found}"
-                )
+                lines.append(f"UNSOUND  {claim.finding}: control {mark['name']} expected {mark['expected']}, found {found}")
     lines += [*_courses(report), "", counts_line(document)]
     if document.get("missing"):
-        lines.append(
-            f"not measured: {words.count(len(document['missing']), 'item')}; the same command goes on from here"
-        )
+        lines.append(f"not measured: {words.count(len(document['missing']), 'item')}; the same command goes on from here")
     return "\n".join(lines).lstrip("\n")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -31,7 +32,7 @@ class ClaimView:
     results: list[Result] = field(default_factory=list)
     controls: list[Result] = field(default_factory=list)
 
-    @property
+    @cached_property
     def anchor(self) -> str:
         return anchor(self.finding, self.claim)
 
@@ -51,18 +52,50 @@ class ClaimView:
 
     def on(self, subject: str) -> Result | None:
         """The verdict on `subject`, or None where the claim was not tried on it."""
-        return next((result for result in self.results if result["subject"] == subject), None)
+        return self._by_subject.get(subject)
+
+    @cached_property
+    def _by_subject(self) -> dict[str, Result]:
+        return {str(result["subject"]): result for result in reversed(self.results)}
+
+    @cached_property
+    def _by_control(self) -> dict[tuple[str, str], Result]:
+        """Results of controls by name and subject; under the subject "" the first of that name."""
+        found: dict[tuple[str, str], Result] = {}
+        for result in self.controls:
+            name = str(result["control"]["name"])
+            found.setdefault((name, str(result["subject"])), result)
+            found.setdefault((name, ""), result)
+        return found
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many verdicts of each kind, in the order of `words.VERDICTS`, absent kinds left out."""
+        return _counts(self.results)
+
+    @property
+    def found(self) -> list[str]:
+        """What a filter may ask for: verdicts, and whether one is unexpected or the claim unsound."""
+        unexpected = ["unexpected"] if any(result["unexpected"] for result in self.results) else []
+        return [*self.counts, *unexpected, *(["unsound"] if self.sound is False else [])]
 
     def link(self, result: Result) -> str:
         """The anchor of a result's part of the card."""
-        return anchor(self.finding, self.claim, str(result["subject"]))
+        subject = str(result["subject"])
+        if subject not in self._links:
+            named = "\0".join((self.finding, self.claim, subject))
+            self._links[subject] = f"r{sha256(named.encode('utf-8', 'replace')).hexdigest()[:12]}"
+        return self._links[subject]
+
+    @cached_property
+    def _links(self) -> dict[str, str]:
+        return {}
 
     def control_result(self, name: str, subject: str) -> Result | None:
         """The full result of a control, that on `subject` first."""
-        named = [result for result in self.controls if result["control"]["name"] == name]
-        return next((result for result in named if result["subject"] == subject), named[0] if named else None)
+        return self._by_control.get((name, subject)) or self._by_control.get((name, ""))
 
-    @property
+    @cached_property
     def marks(self) -> list[dict[str, Any]]:
         """Each control once: broken if it broke on any subject, as expected if it held on one, else undecided."""
         rank = {False: 0, True: 1, None: 2}
@@ -117,8 +150,7 @@ class Report:
     @property
     def counts(self) -> dict[str, int]:
         """How many verdicts of each kind, in the order of `words.VERDICTS`, absent kinds left out."""
-        found = Counter(str(result["verdict"]) for result in self.results)
-        return {verdict: found[verdict] for verdict in words.VERDICTS if found[verdict]}
+        return _counts(self.results)
 
     @property
     def soundness(self) -> dict[str, int]:
@@ -155,9 +187,7 @@ class Report:
             if claim.sound is False:
                 broken = [mark["name"] for mark in claim.marks if mark["ok"] is False] or ["a control"]
                 text = f"a control did not come out as it must ({', '.join(broken)})"
-                said.append(
-                    {"kind": "unsound", "link": claim.anchor, "name": claim.finding, "subject": "", "text": text}
-                )
+                said.append({"kind": "unsound", "link": claim.anchor, "name": claim.finding, "subject": "", "text": text})
             for result in claim.results:
                 entry = {"link": claim.link(result), "name": claim.finding, "subject": str(result["subject"])}
                 if result["verdict"] in ("INVALID", "ERROR"):
@@ -167,11 +197,14 @@ class Report:
                     text = f"{words.reading(result)}, where {wanted} was expected"
                     said.append({"kind": "unexpected", "text": text, **entry})
                 if (result["recorded"] or {}).get("agrees") is False:
-                    text = (
-                        f"seed {result['recorded'].get('retrained_seed')} trained again now disagrees with its record"
-                    )
+                    text = f"seed {result['recorded'].get('retrained_seed')} trained again now disagrees with its record"
                     said.append({"kind": "recorded", "text": text, **entry})
         return said
+
+
+def _counts(results: Iterable[Result]) -> dict[str, int]:
+    found = Counter(str(result["verdict"]) for result in results)
+    return {verdict: found[verdict] for verdict in words.VERDICTS if found[verdict]}
 
 
 def _subjects(results: Iterable[Result]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,27 @@ class Bench:
 
     @property
     def models(self) -> list[Any]:
-        """Subjects named by --checkpoints and --model."""
+        """Subjects named by --checkpoints, --models and --model."""
         if self._models is None:
-            from .item import model_subject
+            from .item import free_name, model_subject
 
             self._models = self.options.series.subjects if self.options.series else []
+            taken = {subject.name for subject in self._models}
+            for listed in self.options.listed.subjects if self.options.listed else ():
+                self._models.append(replace(listed, name=free_name(listed.name, taken)))
+                taken.add(self._models[-1].name)
             for path in self.options.models:
-                self._models.append(model_subject(path, [subject.name for subject in self._models]))
+                self._models.append(model_subject(path, taken))
+                taken.add(self._models[-1].name)
         return list(self._models)
+
+    def compared(self, document: dict[str, Any]) -> dict[str, Any] | None:
+        """The comparison of this run with the baseline; None without one, or where nothing came out."""
+        if self.options.baseline is None or not document["results"]:
+            return None
+        from ..reporting.results import complete
+
+        return self.options.baseline.against(complete(document))
 
     def load_organisms(self) -> None:
         """Register the shipped organisms and those of the user's own folders."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ class Subject:
     name: str
     kind: str  # "family", "model", "simulation", or "recipe" where a claim's own arms are its subject
     path: str | None = None
-    series: str | None = None  # name of the series of checkpoints that it is a step of
+    series: str | None = None  # name of the series of checkpoints that it is a step of, or of the file that lists it
     step: int | None = None
     gap: str = ""  # why this step of a series cannot be judged, as far as its files tell
 
@@ -73,7 +73,7 @@ def items_of(
 
     Controls that override a step run on every subject, so each verdict carries its own negative; controls on other
     subjects run with `with_controls`, else they are read from the stored calibration. Of a claim without a model form
-    nothing is asked at the steps of a series; it says that it does not apply on a model given by itself.
+    nothing is asked at the steps of a series or of models in a file; it says that it does not apply on one given by itself.
     """
     own = [named_subject(name) for name in claim.on.organisms] or [_simulated(claim)]
     subjects = [model for model in models if claim.on.model or model.series is None] if models else own
@@ -111,12 +111,17 @@ def named_subject(name: str) -> Subject:
     )
 
 
-def model_subject(path: str, taken: Sequence[str] = ()) -> Subject:
+def model_subject(path: str, taken: Collection[str] = ()) -> Subject:
     """The subject of `--model PATH_OR_NAME`, called by the last part of its path."""
     if not path.strip():
         raise UsageError("--model '' is empty: give the folder of a model or a name in the local hub cache")
     base = path.rstrip("/").rpartition("/")[2] or path
+    return Subject(free_name(base, taken), "model", path)
+
+
+def free_name(base: str, taken: Collection[str]) -> str:
+    """A name that is not taken: `base`, else `base-2`, ..."""
     name, count = base, 2
     while name in taken:
         name, count = f"{base}-{count}", count + 1
-    return Subject(name, "model", path)
+    return name

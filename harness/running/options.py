@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .budget import Budget, parse_budget
+from .models_file import Listed, read_models
 from .profile import Profile, profile_named
 from .series import Series, read_series
 from .streams import check_seed
 from .subjects import check_device
 
 if TYPE_CHECKING:
+    from ..comparing import Baseline
     from ..measures.tasks import Task
 
-FAIL_ON = ("unexpected", "refuted", "inconclusive", "invalid", "error", "never")
+FAIL_ON = ("unexpected", "refuted", "inconclusive", "invalid", "error", "regression", "never")
 DEFAULT_FAIL_ON = "unexpected,refuted,invalid,error"
 DEFAULT_STORE = ".claimbench/store"
 
@@ -42,11 +44,13 @@ class Options:
     fail_on: frozenset[str] = frozenset(DEFAULT_FAIL_ON.split(","))
     budget: Budget | None = None
     task: Task | None = None
+    listed: Listed | None = None
+    baseline: Baseline | None = None
 
     @property
     def given(self) -> list[str]:
-        """Models that claims are run on: those of --model and the sound steps of --checkpoints."""
-        return [*self.models, *(self.series.paths if self.series else [])]
+        """Models that claims are run on: those of --model, and the sound ones of --checkpoints and --models."""
+        return [*self.models, *(one for many in (self.series, self.listed) if many for one in many.paths)]
 
 
 def checked(
@@ -64,6 +68,9 @@ def checked(
     fail_on: str = DEFAULT_FAIL_ON,
     budget: str | None = None,
     task: str | os.PathLike[str] | None = None,
+    models_file: str | os.PathLike[str] | None = None,
+    baseline: str | os.PathLike[str] | None = None,
+    match: Sequence[str] = (),
 ) -> Options:
     """Options from what a user wrote; UsageError with one line that names the fix."""
     try:
@@ -87,6 +94,8 @@ def checked(
         fail_on=_fail_on(fail_on),
         budget=parse_budget(budget) if budget else None,
         task=_task(task),
+        listed=read_models(Path(models_file)) if models_file is not None else None,
+        baseline=_baseline(baseline, match, fail_on),
     )
 
 
@@ -127,6 +136,17 @@ def _task(task: str | os.PathLike[str] | None) -> Task | None:
     return read_task(Path(task))
 
 
+def _baseline(path: str | os.PathLike[str] | None, match: Sequence[str], fail_on: str) -> Baseline | None:
+    if path is None:
+        if match or "regression" in _fail_on(fail_on):
+            raise UsageError(f"{'--match' if match else '--fail-on regression'} needs something to compare with: --baseline FILE")
+        return None
+    from ..comparing import Baseline, parse_match
+    from ..reporting import load_results
+
+    return Baseline(load_results(Path(path)), parse_match(match))
+
+
 def _fail_on(text: str) -> frozenset[str]:
     names = frozenset(part.strip() for part in text.split(",") if part.strip())
     for name in sorted(names):
@@ -139,10 +159,19 @@ def _fail_on(text: str) -> frozenset[str]:
     return names - {"never"}
 
 
+def _check_report(folder: Path) -> None:
+    """Raise UsageError for a folder that holds another program's report, before anything is spent."""
+    from ..reporting import foreign
+
+    if name := foreign(folder):
+        raise UsageError(f"--report {folder} holds a {name} that claimbench did not write: choose another folder")
+
+
 def _writable(report: str | os.PathLike[str] | None) -> Path | None:
     if report is None or str(report) == "":
         return None
     folder = Path(report)
+    _check_report(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # several workers may ask at once

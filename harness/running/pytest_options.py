@@ -11,6 +11,7 @@ from .options import DEFAULT_FAIL_ON, Options, checked
 
 OPTIONS = (
     ("--checkpoints", "checkpoints", "DIR", "run the claims on every step of a training run: model folders called step-200, ..."),
+    ("--models", "models_file", "FILE", "run the claims on every model that this file lists, one a line; missing ones are named"),
     ("--base-model", "base_model", "PATH", "the model that --model was derived from, for claims about pairs"),
     ("--report", "report", "DIR", "write report.html, results.json and summary.md there"),
     ("--store", "store", "PATH", "where measurements are kept (default: $CLAIMBENCH_STORE or .claimbench/store)"),
@@ -20,6 +21,7 @@ OPTIONS = (
     ("--dtype", "dtype", "NAME", "float32, bfloat16, float16, float64 or auto (default: float32)"),
     ("--task", "task", "FILE", "JSON lines (prompt, target, distractor) for the claims that ask a task of a given model"),
     ("--fail-on", "fail_on", "LIST", f"verdicts that fail the run (default: {DEFAULT_FAIL_ON})"),
+    ("--baseline", "baseline", "FILE", "compare with this results.json of an earlier run (--fail-on regression)"),
     ("--budget", "budget", "LIMITS", "refuse, before anything is measured, what would take more: 30m, 16GB or 2h,8GB"),
 )
 #: Marks that items carry, for `-m`: what they run on, and which of them are controls.
@@ -50,6 +52,19 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("claimbench_model", "models to run the claims on, one a line", type="linelist", default=[])
     parser.addini("claimbench_organisms", "folders of organism files", type="paths", default=[])
     group.addoption(
+        "--match",
+        action="append",
+        dest="claimbench_match",
+        metavar="OLD=NEW",
+        help="let subject NEW of this run take the place of the baseline's subject OLD; repeatable",
+    )
+    parser.addini(
+        "claimbench_match",
+        "subjects that take the place of others of the baseline, OLD=NEW, one a line",
+        type="linelist",
+        default=[],
+    )
+    group.addoption(
         "--with-controls", action="store_true", dest="claimbench_with_controls", help="also run every control of a claim"
     )
     parser.addini("claimbench_with_controls", "also run every control of a claim", type="bool", default=False)
@@ -76,13 +91,14 @@ def options_of(config: pytest.Config) -> Options:
         if given not in (None, []):
             return given
         found = config.getini(f"claimbench_{name}")
-        if found and name in ("checkpoints", "report", "store", "task") and config.inipath is not None:
+        if found and name in ("checkpoints", "models_file", "report", "store", "task", "baseline") and config.inipath is not None:
             return config.inipath.parent / found  # a path in a file is relative to that file
         return found
 
     values = {name: asked(name) for _, name, _, _ in OPTIONS}
     return checked(
         models=asked("model") or (),
+        match=asked("match") or (),
         with_controls=bool(config.getoption("claimbench_with_controls") or config.getini("claimbench_with_controls")),
         **{name: value for name, value in values.items() if value not in (None, "")},
     )

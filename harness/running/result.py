@@ -226,5 +226,5 @@ def _design(item: Item, session: Session) -> dict[str, Any]:
     design = session.design(item)
     if item.subject.seeded:
         return {"looks": list(design.looks)}  # type: ignore[union-attr]
-    return {"most": design.most}
+    return {"most": design.most, "bounds": dict(design.bounds)}  # type: ignore[union-attr]
 

@@ -17,13 +17,26 @@ LAYERS = (
     ("errors", "lazy"),
     ("verdict", "region", "effect", "step", "control", "paper"),
     ("claim", "statistics", "interventions", "subjects", "measures", "simulations", "sweeps", "training"),
-    ("running", "reporting", "authoring"),
-    ("pytest_plugin", "command", "cli", "__init__", "__main__", "lm_eval"),
+    ("running", "reporting", "comparing", "publishing", "authoring"),
+    ("pytest_plugin", "command", "commands", "cli", "__init__", "__main__", "lm_eval"),
 )
 LEVEL = {name: number for number, layer in enumerate(LAYERS) for name in layer}
 #: Rooms whose code ends up in measurement keys: judging, running and reporting must not reach them.
 MEASURING = ("subjects", "interventions", "measures", "simulations", "sweeps", "training")
-JUDGING = ("claim", "region", "verdict", "statistics", "running", "reporting", "authoring", "pytest_plugin", "cli")
+JUDGING = (
+    "claim",
+    "region",
+    "verdict",
+    "statistics",
+    "running",
+    "reporting",
+    "comparing",
+    "publishing",
+    "authoring",
+    "commands",
+    "pytest_plugin",
+    "cli",
+)
 HEAVY = ("torch", "transformers", "scipy", "lm_eval", "statsmodels", "sklearn", "pandas", "matplotlib")
 
 
@@ -62,8 +75,7 @@ def imports(path: Path, at_import_time: bool = False) -> Iterator[tuple[str, int
 
 FILES = sorted(HARNESS.rglob("*.py"))
 MODULES = {
-    ".".join(["claimbench", *path.relative_to(HARNESS).with_suffix("").parts]).removesuffix(".__init__"): path
-    for path in FILES
+    ".".join(["claimbench", *path.relative_to(HARNESS).with_suffix("").parts]).removesuffix(".__init__"): path for path in FILES
 }
 
 
@@ -97,8 +109,7 @@ def test_inside_the_package_imports_are_relative_and_nobody_imports_harness() ->
 
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
     edges = {
-        name: {n for n, _ in imports(path, at_import_time=True) if n in MODULES and n != name}
-        for name, path in MODULES.items()
+        name: {n for n, _ in imports(path, at_import_time=True) if n in MODULES and n != name} for name, path in MODULES.items()
     }
     done: set[str] = set()
 
@@ -129,16 +140,12 @@ def test_claims_use_public_names_and_measures_only() -> None:
             parts = name.split(".")
             if parts[0] == "claimbench" and len(parts) > 1 and parts[1] in LEVEL:
                 assert parts[1] in ("measures", "simulations", "claim", "step", "control"), f"{path}:{line} imports {name}"
-            assert parts[0] in ("claimbench", "numpy", "__future__", "math", "itertools", "collections", "typing"), (
-                f"{path}:{line}"
-            )
+            assert parts[0] in ("claimbench", "numpy", "__future__", "math", "itertools", "collections", "typing"), f"{path}:{line}"
 
 
 def test_importing_the_package_and_every_module_of_it_stays_light() -> None:
     names = [
-        name
-        for name, path in MODULES.items()
-        if path.name != "__main__.py" and part_of(path) not in ("statistics", "lm_eval")
+        name for name, path in MODULES.items() if path.name != "__main__.py" and part_of(path) not in ("statistics", "lm_eval")
     ]
     script = (
         f"import importlib, sys\nfor name in {names!r}:\n    importlib.import_module(name)\n"
