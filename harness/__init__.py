@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 # Imported eagerly also because `claim` and `step` are both decorators and modules: the names bound here are the decorators.
 from .claim import Claim, Documented, causal_lm, claim, simulation
-from .control import at_least, at_least_one, guard, negative, positive, variant
+from .control import at_least, at_least_one, guard, negative, positive, variant, yours
 from .effect import Value
 from .errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
 from .region import Region, above, below, interval, rate_above, rate_below, within

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .control import Control, Requirement, Variant
+from .control import Control, Place, Requirement, Variant
 from .errors import DeclarationError
 from .region import MOST_EFFECTS, Region
 from .step import Step, check_injectable, choices_of, first_line, parameters, reach, step_named
@@ -93,6 +93,7 @@ class Claim:
     most: int
     evidence: str | None
     arms: Mapping[str, Any] = field(default_factory=dict)
+    yours: tuple[Place, ...] = ()
 
     @property
     def name(self) -> str:
@@ -133,6 +134,7 @@ def claim(
     most: int = 60,
     evidence: str | None = None,
     arms: Mapping[str, Any] | None = None,
+    yours: Sequence[Place] = (),
 ) -> Callable[[Callable[..., Any]], Claim]:
     """Declare a claim. The decorated function yields the effect (or named effects) of one replicate.
 
@@ -151,6 +153,7 @@ def claim(
         most: largest number of prompt batches on one given model.
         evidence: overrides the evidence level of the subject (for `instrument` claims).
         arms: named training recipes; the function receives the run of each at the replicate's seed.
+        yours: where a user's own network, optimiser or data may take a place (`--recipe`).
 
     Raises:
         DeclarationError: naming what is wrong and what to write instead.
@@ -178,6 +181,7 @@ def claim(
             most=most,
             evidence=evidence,
             arms=dict(arms or {}),
+            yours=tuple(yours),
         )
         _check(made)
         return made
@@ -255,6 +259,13 @@ def _check_overrides(made: Claim, where: str) -> None:
                     f"{where}: control {control.name!r} overrides {name!r}, which is no step, arm or choice of it: "
                     f"known are {', '.join(known) or 'none'}"
                 )
+            if isinstance(value, Step):
+                check_injectable(value.function, frozenset({name, *made.arms}))
+    for place in made.yours:
+        for name, value in place.overrides.items():
+            if name not in (steps if isinstance(value, Step) else made.arms):
+                what = "step" if isinstance(value, Step) else "arm"
+                raise DeclarationError(f"{where}: yours(...) overrides {name!r}, which is no {what} of it")
             if isinstance(value, Step):
                 check_injectable(value.function, frozenset({name, *made.arms}))
     for variant in made.variants:

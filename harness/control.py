@@ -79,6 +79,31 @@ def guard(*, on: str | None = None, label: str | None = None, **overrides: Any) 
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a user's own part (`--recipe`) goes in a claim: the kinds of it that may, and what is overridden then."""
+
+    kinds: tuple[str, ...]
+    overrides: Mapping[str, Any]
+
+
+#: What a user may give.
+USER_KINDS = ("network", "optimiser", "data")
+
+
+def yours(*kinds: str, **overrides: Any) -> Place:
+    """Say where a user's own network, optimiser or data (`--recipe`) takes a place in a claim.
+
+    Args:
+        kinds: "network", "optimiser", "data".
+        overrides: an arm by name, with the recipe that gets the user's part; or a step by name, with the step that takes its
+            place and asks for `yours`.
+    """
+    if not kinds or not overrides or set(kinds) - set(USER_KINDS):
+        raise DeclarationError(f"yours{kinds}: name kinds of {', '.join(USER_KINDS)}, and an arm or a step that is replaced")
+    return Place(kinds, dict(overrides))
+
+
+@dataclass(frozen=True)
 class Variant:
     """The claim under another reasonable choice, on the same replicates; a binding one vetoes a SUPPORTED it opposes."""
 

@@ -60,7 +60,7 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Cl
     if not isinstance(obj, Claim) or obj.function.__module__ != collector.obj.__name__:
         return None
     from .running.collecting import check_names, claim_id
-    from .running.item import items_of
+    from .running.item import items_of, with_yours
 
     bench = collector.config.stash[_KEY]
     bench.load_organisms()
@@ -68,7 +68,11 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Cl
     try:
         check_names(collector.obj)
         _check_finding(bench, obj, identity)
-        items = list(items_of(obj, identity, models=bench.models, with_controls=bench.options.with_controls))
+        if (yours := bench.yours) is not None:
+            item = with_yours(obj, identity, yours)
+            items = [] if item is None else [item]
+        else:
+            items = list(items_of(obj, identity, models=bench.models, with_controls=bench.options.with_controls))
     except ClaimbenchError as error:
         raise collector.CollectError(str(error)) from None
     bench.claims[identity] = obj
@@ -151,6 +155,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from .running.collecting import check_unique
 
     found = [item for item in items if isinstance(item, ClaimItem)]
+    if (yours := config.stash[_KEY].yours) is not None and not found:
+        raise pytest.UsageError(f"--recipe {yours.name}: none of these claims has a place for a user's own {yours.kind}")
     try:
         check_unique(item.claim_item.id for item in found)
     except ClaimbenchError as error:

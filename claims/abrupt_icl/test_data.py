@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from claimbench import above, at_least, claim, log_ratio, negative, positive, recipe, step, steps_to
+from claimbench import above, at_least, claim, log_ratio, negative, positive, recipe, step, steps_to, yours
 from claimbench.measures.effects import smallest_gap
 
 MANY, FEW = recipe("bursty-many-classes"), recipe("bursty-few-classes")
@@ -107,6 +107,7 @@ def learns_with_spare(spare):
         positive(none=ABSENT_LONGER, label="never in context"),
         negative(none=MANY, spare=NOVEL, label="labels to spare in both"),
     ],
+    yours=[yours("optimiser", none=recipe("bursty-no-spare-labels"), spare=MANY)],
 )
 def the_net_learns_later_without_spare_labels(none, spare):
     """Log steps to 90 % accuracy on novel classes with as many labels as pairs (four), over that with sixteen.

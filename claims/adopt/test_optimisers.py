@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from claimbench import above, at_least, below, claim, guard, negative, positive, simulation, step, variant
+from claimbench import above, at_least, below, claim, guard, negative, positive, simulation, step, variant, yours
 from claimbench.measures.effects import log_time_ratio
+from claimbench.simulations.by_torch import descend_by
 from claimbench.simulations.rare_gradients import (
     adam,
     adopt,
@@ -52,6 +53,15 @@ def by_amsgrad(gradients, beta1=0.9, rate=0.003):
 def by_adopt(gradients, beta1=0.9, rate=0.003):
     """ADOPT at every beta2, without clipping."""
     return descend(adopt, gradients, beta2=BETA2, beta1=beta1, rate=rate)
+
+
+@step
+def by_yours(gradients, yours, observe, beta1=0.9, rate=0.003):
+    """A user's own optimiser at every beta2."""
+    path, said = descend_by(yours.optimiser, gradients, beta2=BETA2, beta1=beta1, rate=rate)
+    for line in said:
+        observe.text(f"Diverged: {line.partition(':')[0]}", line)
+    return path
 
 
 @step
@@ -103,6 +113,7 @@ def shown(observe, **paths):
         STUCK,
     ],
     variants=[variant("beta1 = 0", beta1=0.0)],
+    yours=[yours("optimiser", by_adopt=by_yours)],
 )
 def adopt_converges_where_adam_does_not(by_adopt, by_adam, observe):
     """The end that ADOPT reaches at its worst beta2, and the one that Adam reaches at its best beta2 up to 0.9.

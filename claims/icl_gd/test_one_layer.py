@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from claimbench import above, at_least, below, claim, guard, negative, positive, recipe, step, within
+from claimbench import above, at_least, below, claim, guard, negative, positive, recipe, step, within, yours
 from claimbench.measures.gradient_steps import (
     answers_of,
     balanced_average,
@@ -91,6 +91,7 @@ ONE_SOFTMAX = negative(net=ONE_HEAD, label="one softmax head")
         ONE_SOFTMAX,
         NOTHING_LEARNED,
     ],
+    yours=[yours("network", "optimiser", "data", net=LAYER)],
 )
 def the_layer_answers_as_one_gradient_step(predict, rates, tasks):
     """Cosine of the layer's sensitivities with those of one tuned gradient step, and relative errors of both outputs.

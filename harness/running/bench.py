@@ -73,6 +73,13 @@ class Bench:
 
         return self.options.baseline.against(complete(document))
 
+    @property
+    def yours(self) -> Any:
+        """The user's own part of --recipe, None without it."""
+        from .user_recipe import user_recipe
+
+        return None if self.options.recipe is None else user_recipe(self.options.recipe)
+
     def load_organisms(self) -> None:
         """Register the shipped organisms and those of the user's own folders."""
         if self._organisms_loaded:

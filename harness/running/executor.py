@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
 from . import workers
-from .item import Item, Subject
+from .item import Item, Subject, with_yours
 from .measure import RUN
 
 if TYPE_CHECKING:
@@ -27,17 +27,25 @@ class Order:
     claim_id: str
     subject: Subject
     control: int | None
+    yours: bool = False
 
     @classmethod
     def of(cls, item: Item) -> Order:
         control = item.claim.controls.index(item.control) if item.control is not None else None
-        return cls(item.claim.file, item.claim.name, item.claim_id, item.subject, control)
+        return cls(item.claim.file, item.claim.name, item.claim_id, item.subject, control, item.yours is not None)
 
     def item(self) -> Item:
         """The item, its claim loaded from its file."""
         from .collecting import claims_in, load_module
 
         claim = next(c for c in claims_in(load_module(Path(self.file))) if c.name == self.name)
+        if self.yours:
+            from .user_recipe import user_recipe
+
+            asked = workers.session().options.recipe
+            found = with_yours(claim, self.claim_id, user_recipe(asked)) if asked is not None else None
+            assert found is not None
+            return found
         return Item(claim, self.claim_id, self.subject, None if self.control is None else claim.controls[self.control])
 
 

@@ -33,6 +33,7 @@ class Injector:
         observe: receives what the reader should see.
         arms: finished runs by name.
         task: gives the user's task; see `Subjects.task`.
+        yours: the user's own part; None without one.
         shared: values of steps already computed in this replicate, reused where nothing they depend on differs.
         of_subject: the same for steps with scope "subject", on a given model; None on a family, whose seeds are subjects.
     """
@@ -49,6 +50,7 @@ class Injector:
         observe: Any = None,
         arms: Mapping[str, Any] | None = None,
         task: Callable[[], Any] = lambda: None,
+        yours: Any = None,
         shared: dict[Any, Any] | None = None,
         of_subject: dict[Any, Any] | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class Injector:
         self.observe = observe
         self.arms = arms or {}
         self.task = task
+        self.yours = yours
         self.shared = {} if shared is None else shared
         self.of_subject = of_subject
         self.drawn: list[str] = []
@@ -87,6 +90,8 @@ class Injector:
             return self.observe
         if name == "task":
             return self.task()
+        if name == "yours":
+            return self.yours
         if name in self.overrides and name != original:
             value = self.overrides[name]
             return self.step(value, original=name) if isinstance(value, Step) else value

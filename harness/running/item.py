@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..claim import Claim
 from ..control import Control
 from ..errors import DeclarationError, UsageError
+from ..step import Step
+
+if TYPE_CHECKING:
+    from ..training import Yours
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Item:
-    """A claim on a subject; `control` is None for the claim itself."""
+    """A claim on a subject; `control` is None for the claim itself, `yours` where no part of it is the user's own."""
 
     claim: Claim
     claim_id: str
     subject: Subject
     control: Control | None = None
+    yours: Yours | None = None
+    replaced: Mapping[str, Any] = field(default_factory=dict)
+    """What the user's part stands in place of, and what stands there."""
 
     @property
     def label(self) -> str:
@@ -58,7 +65,7 @@ class Item:
 
     @property
     def overrides(self) -> Mapping[str, Any]:
-        return self.control.overrides if self.control else {}
+        return self.control.overrides if self.control else self.replaced
 
     @property
     def arms(self) -> dict[str, Any]:
@@ -89,6 +96,19 @@ def items_of(
         for control in claim.controls:
             if control.on is not None:
                 yield Item(claim, claim_id, named_subject(control.on), control)
+
+
+def with_yours(claim: Claim, claim_id: str, yours: Yours) -> Item | None:
+    """The claim with a user's own part in its place; None where it has no place for one of this kind."""
+    from ..training import resolved
+
+    place = next((place for place in claim.yours if yours.kind in place.kinds), None)
+    if place is None:
+        return None
+    replaced = {
+        name: value if isinstance(value, Step) else yours.in_place(resolved(value)) for name, value in place.overrides.items()
+    }
+    return Item(claim, claim_id, Subject(yours.name, _simulated(claim).kind), yours=yours, replaced=replaced)
 
 
 def _simulated(claim: Claim) -> Subject:

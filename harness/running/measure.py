@@ -193,6 +193,7 @@ class Measurer:
             "siblings": self._siblings(item.subject, functions),
             **({"arms": arms} if arms else {}),
             **self._task(item, functions),
+            **({"yours": self._digest([item.yours.function])} if item.yours is not None else {}),
             "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
             "seed": self.root,
         }
@@ -244,6 +245,8 @@ class Measurer:
                 if part.kind == "effect" and item.subject.kind == "family" and lm.evidence != "instrument":
                     body["network"] = _network(lm)
             arms = {name: self.runs.get(recipe, index) for name, recipe in item.arms.items()}
+            if item.yours is not None and part.kind == "effect":
+                _say_diverged(observe, arms)
             injector = Injector(
                 lm,
                 index,
@@ -254,6 +257,7 @@ class Measurer:
                 observe=observe,
                 arms=arms,
                 task=lambda: self.subjects.task(item),
+                yours=item.yours,
                 shared={} if part.kind == "rerun" else shared,
                 of_subject={} if part.kind == "rerun" and not item.subject.seeded else self._shared_of(item),
             )
@@ -307,6 +311,14 @@ class Measurer:
             shown = " ".join(repr(raw).split())
             raise EffectError(f"{claim.name} returned {shown:.80}: {error} ({_file(claim)})") from None
         return {"effects": {name: value.to_json() for name, value in effects.items()}}
+
+
+def _say_diverged(observe: Observations, arms: Mapping[str, Any]) -> None:
+    """Name the step at which a run with a user's part diverged; its times are open from there."""
+    for name, run in arms.items():
+        if run.diverged is not None:
+            said = f"The loss of step {run.diverged} was not finite; times are open from there."
+            observe.text(f"{name}, seed {run.seed}, diverged", said)
 
 
 def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any]], own: str = "") -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Options:
     fail_on: frozenset[str] = frozenset(DEFAULT_FAIL_ON.split(","))
     budget: Budget | None = None
     task: Task | None = None
+    recipe: str | None = None
     listed: Listed | None = None
     baseline: Baseline | None = None
 
@@ -68,6 +69,7 @@ def checked(
     fail_on: str = DEFAULT_FAIL_ON,
     budget: str | None = None,
     task: str | os.PathLike[str] | None = None,
+    recipe: str | None = None,
     models_file: str | os.PathLike[str] | None = None,
     baseline: str | os.PathLike[str] | None = None,
     match: Sequence[str] = (),
@@ -94,6 +96,7 @@ def checked(
         fail_on=_fail_on(fail_on),
         budget=parse_budget(budget) if budget else None,
         task=_task(task),
+        recipe=_recipe(recipe, models or checkpoints),
         listed=read_models(Path(models_file)) if models_file is not None else None,
         baseline=_baseline(baseline, match, fail_on),
     )
@@ -126,6 +129,16 @@ def _check_task(options: Options) -> None:
         tokenizer = tokenizer_of(model)
         if tokenizer is not None:
             check_tokens(options.task, tokenizer)
+
+
+def _recipe(recipe: str | None, models: object) -> str | None:
+    if recipe is not None:
+        if models:
+            raise UsageError(f"--recipe {recipe} is trained and needs no given model: leave --model and --checkpoints out")
+        from .user_recipe import user_recipe
+
+        user_recipe(recipe)
+    return recipe
 
 
 def _task(task: str | os.PathLike[str] | None) -> Task | None:

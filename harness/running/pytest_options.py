@@ -20,6 +20,7 @@ OPTIONS = (
     ("--device", "device", "NAME", "cpu, cuda, cuda:N or mps (default: cpu)"),
     ("--dtype", "dtype", "NAME", "float32, bfloat16, float16, float64 or auto (default: float32)"),
     ("--task", "task", "FILE", "JSON lines (prompt, target, distractor) for the claims that ask a task of a given model"),
+    ("--recipe", "recipe", "MODULE:FUNCTION", "run the claims that have a place for a network, optimiser or data of yours"),
     ("--fail-on", "fail_on", "LIST", f"verdicts that fail the run (default: {DEFAULT_FAIL_ON})"),
     ("--baseline", "baseline", "FILE", "compare with this results.json of an earlier run (--fail-on regression)"),
     ("--budget", "budget", "LIMITS", "refuse, before anything is measured, what would take more: 30m, 16GB or 2h,8GB"),

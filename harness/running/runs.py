@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidMeasurement, LoadError
+from ..errors import InvalidMeasurement, LoadError, NotApplicable
 from .code_digest import helpers_digest
 from .store import Store, key_of
 from .streams import stream
@@ -61,9 +61,14 @@ class ArmRun:
 
     @cached_property
     def model(self) -> Any:
-        """The trained network, eval mode, no gradients."""
+        """The trained network, eval mode, no gradients; NotApplicable where training diverged."""
         from ..training import load
 
+        if self.diverged is not None:
+            raise NotApplicable(
+                f"{self.recipe.name} diverged at seed {self.seed}: the loss of step {self.diverged} was not finite, so there is "
+                "no trained network"
+            )
         if not self.path.is_file():  # recorded without weights
             return self.trained(self.recipe, self.seed)
         return load(self.recipe, self.path)

@@ -129,6 +129,8 @@ class Session:
                 words += ["--model", item.subject.path or item.subject.name]
             if options.task is not None:
                 words += ["--task", options.task.name]
+        if item.yours is not None and options.recipe is not None:
+            words += ["--recipe", options.recipe]
         if item.control is not None:
             words.append("--with-controls")
         if options.dtype != "float32":

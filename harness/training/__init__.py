@@ -23,6 +23,7 @@ from .tasks import task
 from .times import log_ratio, metrics_of, steps_to
 from .tokens import token_logits
 from .trainer import Run, Together, check, disagreements, evaluate, train, train_seeds, train_together
+from .yours import Yours
 
 __all__ = [
     "Batch",
@@ -34,6 +35,7 @@ __all__ = [
     "Stage",
     "Stop",
     "Together",
+    "Yours",
     "adopt",
     "check",
     "clamp",

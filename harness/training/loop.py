@@ -225,10 +225,10 @@ class Loop:
 
 
 def set_rate(optimiser: Any, recipe: Recipe, stage: Stage, done: int) -> None:
-    """Give the optimiser the rate of the step after `done` steps of a stage."""
+    """Give the optimiser the rate of the step after `done` steps of a stage; a group may have a `share` of it."""
     rate = (stage.lr or recipe.lr) * rate_share(recipe, done, stage.steps)
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("share", 1.0)
 
 
 def rate_share(recipe: Recipe, step: int, steps: int) -> float:
