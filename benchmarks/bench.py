@@ -31,6 +31,8 @@ QUICK = {
     "gpt2": {"family": "gpt2", "layers": 6, "heads": 6, "groups": 6, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
     "llama": {"family": "llama", "layers": 6, "heads": 6, "groups": 2, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
 }
+#: Of the full shapes, our side sweeps every so-manieth head: what the heads share then falls on fewer of them.
+OURS = {"gpt2": 1, "llama": 2}
 Row = dict[str, Any]
 
 
@@ -99,7 +101,8 @@ class Bench:
     def exact(self) -> None:
         """All heads, exactly: full logits, then the last token, on both shapes."""
         for family, shape in self.shapes.items():
-            every = [[[at, head]] for at in range(shape["layers"]) for head in range(shape["heads"])]
+            step = 1 if self.options.quick else OURS[family]
+            every = [[[at, head]] for at in range(shape["layers"]) for head in range(0, shape["heads"], step)]
             for last in (False, True):
                 sides = self.sides(("claimbench", *PEERS, "matmuls"), shape)
                 costs, error = self._rounds(sides, every, last)
@@ -128,11 +131,11 @@ class Bench:
             some = sorted(rng.sample(range(len(every)), self.options.heads))
             values: dict[str, list[float]] = {}
             for name, side in sides.items():
-                asked = every if name == "claimbench" else [every[number] for number in some]
+                asked = every if name == "claimbench" and repeat >= 0 else [every[number] for number in some]
                 found = side.ask(do="sweep", sets=asked, last=last)
                 if repeat >= 0:
-                    costs[name].append(found["seconds"] / (len(every) if name == "matmuls" else len(asked)))
-                if "values" in found:
+                    costs[name].append(found["seconds"] / (1 if name == "matmuls" else len(asked)))
+                if "values" in found and repeat >= 0:
                     values[name] = [found["values"][number] for number in some] if name == "claimbench" else found["values"]
             for name, mine in values.items():
                 worst = max(abs(one - other) for one, other in zip(mine, values["hooks"], strict=True))
@@ -153,25 +156,35 @@ class Bench:
             mine = sides["claimbench"].ask(do="screen", top=top, seed=repeat)
             confirmed += mine["confirmed"]
             for name in ratios:
-                theirs = sides[name].ask(do="sweep", sets=every[repeat :: len(every) // 4][:4])
-                ratios[name].append(mine["seconds"] / (theirs["seconds"] / 4 * len(every)))
+                theirs = sides[name].ask(do="sweep", sets=every[repeat :: len(every) // 2][:2])
+                ratios[name].append(mine["seconds"] / (theirs["seconds"] / 2 * len(every)))
         fastest = max(ratios, key=lambda name: _median(ratios[name]))
         what = f"the {top} most important of {len(every)} heads, screened"
         self.add(
             what, ratios[fastest], f"{fastest}, exact (fastest peer)", reach="<= 0.15", confirmed=confirmed / self.options.repeats
         )
+        for side in sides.values():
+            side.close()
+
+    def agreement(self) -> None:
+        """Whether screening finds the heads of the exact sweep, on many prompt sets; a narrow shape of as many heads."""
+        shape = {**self.shapes["gpt2"], "width": 16 * self.shapes["gpt2"]["heads"], "vocab": 8000, "rows": 4}
+        sides = self.sides(("claimbench",), shape)
+        every = [[[at, head]] for at in range(shape["layers"]) for head in range(shape["heads"])]
+        top = 12 * len(every) // 144
         same, sets = 0, self.options.prompt_sets
         for seed in range(100, 100 + sets):
             mine = sides["claimbench"].ask(do="screen", top=top, seed=seed)
             exact = sides["claimbench"].ask(do="sweep", sets=every, seed=seed, top=top)
             same += [name.removeprefix("ablated ").removesuffix(" (zero)") for name in mine["top"]] == exact["top"]
-        self.add(f"{what}: the same heads as the exact sweep", [same / sets], f"{sets} prompt sets", "share of sets", ">= 0.95")
+        what = f"the {top} most important of {len(every)} heads, screened, width {shape['width']}: those of the exact sweep"
+        self.add(what, [same / sets], f"{sets} prompt sets", "share of sets", ">= 0.95")
         for side in sides.values():
             side.close()
 
     def sets(self) -> None:
         """Random head sets against one target set: as many heads, anywhere."""
-        shape = self.shapes["gpt2"]
+        shape = {**self.shapes["gpt2"], "rows": 2}
         sides, rng = self.sides(("claimbench", "hooks"), shape), random.Random(1)
         every = [[at, head] for at in range(shape["layers"]) for head in range(shape["heads"])]
         size = max(2, len(every) // 24)
@@ -181,23 +194,31 @@ class Bench:
             mine = sides["claimbench"].ask(do="sweep", sets=chosen)
             theirs = sides["hooks"].ask(do="sweep", sets=chosen[repeat::10][:6])
             ratios.append(theirs["seconds"] / len(chosen[repeat::10][:6]) * len(chosen) / mine["seconds"])
-        what = f"{len(chosen)} random sets of {size} heads, times faster"
+        what = f"{len(chosen)} random sets of {size} heads on 2 sequences, times faster"
         self.add(what, ratios, "one forward pass each (plain hooks)", "times", ">= 1.2")
         for side in sides.values():
             side.close()
 
     def memory(self) -> None:
-        """What a sweep adds to a process, over numbers of heads; the shape is that of the quick run."""
-        grown = {}
+        """What a sweep adds to a process, over numbers of heads and over sequences in a pass; shapes near the quick run's."""
+        many = {}
         for layers, heads in ((6, 6), (12, 12), (24, 24)):
-            shape = {**QUICK["gpt2"], "layers": layers, "heads": heads, "width": 384}
-            side = self.sides(("claimbench",), shape)["claimbench"]
-            every = [[[at, head]] for at in range(layers) for head in range(heads)]
-            grown[layers * heads] = side.ask(do="sweep", sets=every, memory=True)["grown_mb"]
-            side.close()
-        ratio = grown[576] / max(grown[36], 1e-9)
-        curve = {str(heads): round(megabytes, 1) for heads, megabytes in grown.items()}
-        self.add("memory that a sweep adds, 576 heads", [ratio], "36 heads", "peak memory", "about 1", megabytes=curve)
+            many[layers * heads] = self._grown({**QUICK["gpt2"], "layers": layers, "heads": heads}, batch=4)
+        self._curve("memory that a sweep adds, 4 sequences in a pass: 576 heads", many, "36 heads", "about 1")
+        batches = {batch: self._grown({**QUICK["gpt2"], "rows": 32}, batch) for batch in (4, 8, 16, 32)}
+        self._curve("memory that a sweep adds, 36 heads: 32 sequences in a pass", batches, "4 sequences", "")
+
+    def _grown(self, shape: Row, batch: int) -> float:
+        side = self.sides(("claimbench",), shape)["claimbench"]
+        every = [[[at, head]] for at in range(shape["layers"]) for head in range(shape["heads"])]
+        grown: float = side.ask(do="sweep", sets=every, memory=True, batch=batch)["grown_mb"]
+        side.close()
+        return grown
+
+    def _curve(self, name: str, grown: dict[int, float], against: str, reach: str) -> None:
+        first, *_, last = grown.values()
+        curve = {str(key): round(megabytes, 1) for key, megabytes in grown.items()}
+        self.add(name, [last / max(first, 1e-9)], against, "peak memory", reach, megabytes=curve)
 
     def cost(self) -> None:
         """Processor seconds a head over depth, width and length, with the exponent of a line through their logarithms."""
@@ -213,6 +234,42 @@ class Bench:
                 side.close()
             curve = {str(value): round(cost, 5) for value, cost in seconds.items()}
             self.add(f"cost of a head over {name}, exponent", [_slope(seconds)], "itself", "exponent", seconds_per_head=curve)
+
+    def tasks(self) -> None:
+        """A task of lm-eval under an intervention, beside lm-eval's own run of it."""
+        side = self.sides(("tasks",), QUICK["gpt2"]).get("tasks")
+        if side is None:
+            return
+        self._task(side, 1, ("own", "zero", "mean"))
+        if not self.options.quick:
+            self._task(side, 3, ("zero",))
+        side.close()
+
+    def _task(self, side: Side, times: int, arms: tuple[str, ...]) -> None:
+        asked = {"times": times, "heads": [[0, 0], [1, 1], [2, 2]]}
+        seconds: dict[str, list[float]] = {name: [] for name in ("stock", *arms)}
+        for repeat in range(-1, self.options.repeats):  # the first one warms up
+            for name, found in seconds.items():
+                took = side.ask(do=name, **asked)["seconds"]
+                found += [took] if repeat >= 0 else []
+        for name, what, reach in (
+            ("own", "without an intervention", ""),
+            ("zero", "three heads write zeros", "<= 1.05"),
+            ("mean", "three heads write their means (a second pass over all items)", ""),
+        ):
+            if name not in arms:
+                continue
+            ratios = [mine / stock for mine, stock in zip(seconds[name], seconds["stock"], strict=True)]
+            self.add(f"lm-eval task of {96 * times} items, {what}", ratios, "plain lm-eval", reach=reach)
+
+    def claims(self) -> None:
+        """A claim with prompts, two passes each replicate, receipts, store and verdict, beside the passes that it makes."""
+        side = self.sides(("claims",), self.shapes["gpt2"])["claims"]
+        made = [side.ask(do="claim", seed=repeat) for repeat in range(self.options.repeats + 1)][1:]  # the first one warms up
+        ratios = [one["seconds"] / one["bare"] for one in made]
+        told = {key: made[0][key] for key in ("verdict", "replicates", "sequences")}
+        self.add("a claim, from prompts to verdict", ratios, "its bare forward passes", reach="<= 1.05", **told)
+        side.close()
 
 
 def _median(numbers: list[float]) -> float:
@@ -251,9 +308,12 @@ def table(found: Row) -> str:
 ROWS: dict[str, Callable[[Bench], None]] = {
     "exact": Bench.exact,
     "screened": Bench.screened,
+    "agreement": Bench.agreement,
     "sets": Bench.sets,
     "memory": Bench.memory,
     "cost": Bench.cost,
+    "tasks": Bench.tasks,
+    "claims": Bench.claims,
 }
 
 
@@ -262,7 +322,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="smaller shapes: minutes, not hours")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--heads", type=int, default=6, help="heads that a naive peer runs in each repeat; each costs it the same")
+    parser.add_argument("--heads", type=int, default=4, help="heads that a naive peer runs in each repeat; each costs it the same")
     parser.add_argument("--prompt-sets", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -2,8 +2,8 @@
 
     python -P benchmarks/side.py SIDE '{"family": "gpt2", ...}' THREADS
 
-Sides: claimbench, hooks, nnsight, transformer_lens, matmuls. All build the same random model from the same shape. Seconds
-are processor seconds of this process, which others on the machine disturb least; with one thread they are what it waits.
+Sides: claimbench, hooks, nnsight, transformer_lens, matmuls, tasks, claims. All build the same random model from a shape.
+Seconds are processor seconds of this process, which others on the machine disturb least; with one thread they are what it waits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 THREADS = int(sys.argv[3]) if len(sys.argv) > 3 else 1
@@ -195,6 +196,7 @@ class Claimbench:
             names = [made.names[number] for number in made.top]
             return {**found, "top": sorted(names), "confirmed": len(made.confirmed), "missed": made.missed, "sampled": made.sampled}
         variants: list[Any] = [[(at, head) for at, head in one] for one in request["sets"]]
+        lm.batch_size = request.get("batch")
         before, peak = _memory(), [0]
         stop = threading.Event()
         watcher = threading.Thread(target=_watch, args=(stop, peak))
@@ -211,7 +213,7 @@ class Claimbench:
 
 
 class Matmuls:
-    """The floor: the matrix products that a sweep cannot avoid, at the rate at which torch does them here."""
+    """The floor: the matrix products of a head that a sweep cannot avoid, mean over all, at the rate at which torch does them."""
 
     def __init__(self, shape: Request) -> None:
         self.shape = shape
@@ -237,7 +239,99 @@ class Matmuls:
                 total += s["heads"] * (after + behind * layer + unembed)
             else:  # of the last layer only keys and values are needed at all positions
                 total += s["heads"] * ((after + (behind - 1) * layer + attention["kv"] if behind else 0.0) + unembed)
-        return {"seconds": total, "wall": total, "layer": layer, "unembed": unembed}
+        return {"seconds": total / (s["layers"] * s["heads"]), "layer": layer, "unembed": unembed}
+
+
+class Tasks:
+    """lm-eval's own model around a random one, and this package's `evaluate`, on a task that ships."""
+
+    SHIPPED, FILES = "claimbench_word_pairs", ("word_pairs.yaml", "word_pairs.jsonl", "items.py")
+
+    def __init__(self, shape: Request) -> None:
+        from claimbench.subjects.loading import live_model, tokenizer_of
+
+        import lm_eval  # noqa: F401
+
+        tokenizer = tokenizer_of("stories260K")
+        self.model = model_of({**shape, "vocab": len(tokenizer)})
+        self.lm = live_model(self.model, tokenizer)
+        self.folder = tempfile.TemporaryDirectory()
+
+    def _task(self, times: int) -> str:
+        """The shipped task with its lines so many times, each time begun otherwise: lm-eval runs equal ones once."""
+        from claimbench.subjects.shipped import shipped_root
+
+        name = f"{self.SHIPPED}_{times}"
+        for file in self.FILES:
+            text = (shipped_root() / "fixtures" / "tasks" / file).read_text()
+            if file.endswith("jsonl"):
+                text = "".join(text.replace('"prompt": "', f'"prompt": "{"so " * time}') for time in range(times))
+            text = text.replace(self.SHIPPED, name)
+            (Path(self.folder.name) / file).write_text(text)
+        return name
+
+    def answer(self, request: Request) -> Answer:
+        found, task = Answer(), self._task(request["times"])
+        heads = [(at, head) for at, head in request.get("heads", ())]
+        views = {"own": self.lm, "zero": self.lm.without(heads, "zero"), "mean": self.lm.without(heads, "mean")}
+        with clock(found):
+            if request["do"] == "stock":
+                self._stock(task)
+            else:
+                from claimbench.lm_eval import evaluate
+
+                evaluate(views[request["do"]], task, include=self.folder.name)
+        return found
+
+    def _stock(self, task: str) -> None:
+        import copy
+
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+
+        import lm_eval
+
+        lm_eval.simple_evaluate(
+            model=HFLM(pretrained=self.model, tokenizer=copy.deepcopy(self.lm.tokenizer), batch_size=8, max_length=self.lm.context),
+            tasks=[task],
+            task_manager=TaskManager(include_path=self.folder.name, include_defaults=False),
+            bootstrap_iters=0,
+        )
+
+
+class Claims:
+    """A claim on a random model from its prompts to its verdict, and its forward passes with nothing around them."""
+
+    def __init__(self, shape: Request) -> None:
+        from claimbench.subjects.loading import tokenizer_of
+
+        self.tokenizer = tokenizer_of("stories260K")
+        self.model = model_of({**shape, "vocab": len(self.tokenizer)})
+
+    def answer(self, request: Request) -> Answer:
+        found, passes = Answer(), list[torch.Tensor]()
+        note = self.model.register_forward_pre_hook(lambda _, args, kwargs: passes.append(kwargs["input_ids"]), with_kwargs=True)
+        with clock(found):
+            verdict, replicates = self._run(request["seed"])
+        note.remove()
+        bare = Answer()
+        with torch.no_grad(), clock(bare):
+            for ids in passes:
+                self.model(input_ids=ids, use_cache=False)
+        sequences = sum(len(ids) for ids in passes)
+        return {**found, "bare": bare["seconds"], "verdict": verdict, "replicates": replicates, "sequences": sequences}
+
+    def _run(self, seed: int) -> tuple[str, int]:
+        import claimbench
+
+        sys.path.append(os.path.dirname(__file__))  # behind the standard library: a file here has the name of a part of it
+        import overhead
+
+        with tempfile.TemporaryDirectory() as store:
+            (found, *_) = claimbench.run(self.model, self.tokenizer, claims=[overhead.rises], store=store, seed=seed)
+        if found.verdict == "ERROR":
+            raise RuntimeError(found.reason)
+        return str(found.verdict), len(found.replicates)
 
 
 def _product(rows: int, inputs: int, outputs: int) -> float:
@@ -268,6 +362,8 @@ SIDES: dict[str, Callable[[Request], Any]] = {
     "nnsight": NNsight,
     "transformer_lens": TransformerLens,
     "matmuls": Matmuls,
+    "tasks": Tasks,
+    "claims": Claims,
 }
 
 
