@@ -15,7 +15,7 @@ from ..interventions.attention import Plan
 from ..interventions.changes import At
 from ..interventions.changing import write
 from .plains import Plains
-from .reading import Measure
+from .reading import Reading
 from .variants import Variant
 
 if TYPE_CHECKING:
@@ -35,27 +35,27 @@ def attributable(variants: Sequence[Variant]) -> bool:
     return all(kind != "scores" for variant in variants for kind, _ in variant.by_place)
 
 
-def estimates(lm: LM, split: Split, variants: Sequence[Variant], ids: torch.Tensor, measure: Measure) -> NDArray[np.float64]:
+def estimates(lm: LM, split: Split, variants: Sequence[Variant], reading: Reading) -> NDArray[np.float64]:
     """Estimated effect of each variant on the first number of the measure, mean over sequences, [variants]."""
     places = sorted({place for variant in variants for place in variant.by_place})
-    sums = np.zeros(len(variants))
-    plains = Plains(lm, split, variants, ids, heads=())
+    sums, batch = np.zeros(len(variants)), reading.batch
+    plains = Plains(lm, split, variants, batch, heads=())
     for _ in plains.walk(lm.layers):  # sources of values
         plains.kept = frozenset(plains.values)
-    for rows in lm._slices(ids):
-        values, gradients = _gradients(lm, measure, ids, rows, places)
+    for rows in lm._slices(batch.ids):
+        values, gradients = _gradients(lm, reading, rows, places)
         for number, variant in enumerate(variants):
             for (kind, layer), made in variant.by_place.items():
                 now = values[kind, layer]
                 for change, site in made:
-                    at = At(ids[rows], rows, lm.known_tokens, given=plains.given(change, rows))
+                    at = At(batch.ids[rows], rows, lm.known_tokens, given=plains.given(change, rows), ends=batch[rows].ends)
                     now = write(change, site, now, at, lm.size)[0]
                 sums[number] += float((gradients[kind, layer] * (now - values[kind, layer])).sum())
-    return sums / len(ids)
+    return sums / len(batch)
 
 
 def _gradients(
-    lm: LM, measure: Measure, ids: torch.Tensor, rows: slice, places: list[tuple[str, int]]
+    lm: LM, reading: Reading, rows: slice, places: list[tuple[str, int]]
 ) -> tuple[dict[tuple[str, int], torch.Tensor], dict[tuple[str, int], torch.Tensor]]:
     """Values at some places, and the gradient there of the measure's sum over rows."""
     met: dict[tuple[str, int], torch.Tensor] = {}
@@ -66,12 +66,11 @@ def _gradients(
         met[kind, layer] = values
         return values * 1  # what follows takes a tensor of its own, so nothing in place reaches this one
 
-    plan = Plan(alter=note, wanted=frozenset(places), rows=len(ids[rows]))
+    plan = Plan(alter=note, wanted=frozenset(places), rows=rows.stop - rows.start)
     lm.recorder.forward_passes += 2 * plan.rows
     with lm.instrument.attached(plan), torch.enable_grad():
-        logits = lm.model(input_ids=ids[rows], use_cache=False).logits.float()
-        at = measure.places(ids.shape[1])
-        read = measure.of(logits if at is None else logits[:, list(at)], ids[rows], rows)
+        logits = lm.model(input_ids=reading.batch.ids[rows], use_cache=False).logits.float()
+        read = reading.of(reading.pick(logits, rows), rows)
         total = (read if read.dim() == 1 else read[:, 0]).sum()
         found = torch.autograd.grad(total, [met[place] for place in places], allow_unused=True)
     values = {place: met[place].detach() for place in places}

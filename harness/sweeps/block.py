@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..interventions.attention import Plan
 from ..interventions.changes import At, Change
 from ..interventions.changing import write
+from ..interventions.padding import Batch
 from ..interventions.sites import Site
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ class Seen:
 
 
 class Block:
-    """`variants` on `rows` of ids [n, seq]: rows of a pass are those of the first variant, then of the second, ..."""
+    """`variants` on `rows` of a compact batch: rows of a pass are those of the first variant, then of the second, ..."""
 
     def __init__(
-        self, lm: LM, variants: Sequence[Variant], seen: Sequence[Seen], ids: torch.Tensor, rows: slice, plains: Plains
+        self, lm: LM, variants: Sequence[Variant], seen: Sequence[Seen], batch: Batch, rows: slice, plains: Plains
     ) -> None:
         self.lm, self.variants, self.seen, self.plains, self.rows = lm, variants, seen, plains, rows
-        self.ids = ids[rows]
+        self.batch = batch[rows]
 
     def entering(self, layer: int, stream: torch.Tensor) -> torch.Tensor:
         """What enters the first layer, with what variants change behind the layer before it and before it."""
@@ -58,7 +59,7 @@ class Block:
         """Values [variants * rows, ...] of a kind at a layer, each variant's as it wants them."""
         if not any((kind, layer) in variant.by_place for variant in self.variants):
             return values
-        changed, size = values.clone(), len(self.ids)
+        changed, size = values.clone(), len(self.batch)
         for number, variant in enumerate(self.variants):
             for change, site in variant.by_place.get((kind, layer), ()):
                 here = changed[number * size : (number + 1) * size]
@@ -66,7 +67,8 @@ class Block:
         return changed
 
     def _written(self, variant: Variant, seen: Seen, change: Change, site: Site, values: torch.Tensor) -> torch.Tensor:
-        at = At(self.ids, self.rows, self.lm.known_tokens, given=self.plains.given(change, self.rows))
+        given, ends = self.plains.given(change, self.rows), self.batch.ends
+        at = At(self.batch.ids, self.rows, self.lm.known_tokens, given=given, ends=ends)
         after, _, _, mask = write(change, site, values, at, self.lm.size)
         number = variant.changes.index(change)
         seen.fired[number] += len(values) if mask is None else int(mask.any(-1).sum())

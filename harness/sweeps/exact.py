@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..interventions.padding import Batch
 from .levers import Levers, find
-from .reading import Measure
+from .reading import Measure, Reading
 from .resumed import Resumed
 from .variants import Variant, resumable, variants_of
 
@@ -63,51 +64,52 @@ class Sweep:
 
 
 def sweep(lm: LM, variants: Iterable[Any], ids: Any, measure: Measure, mode: str = "zero", rng: Generator | None = None) -> Sweep:
-    """The measure under each variant on ids [n, seq], equal to a loop over views within rounding.
+    """The measure under each variant on ids, equal to a loop over views within rounding.
 
     Args:
         variants: sites, heads, sets of either, or views of `lm`; see `heads`, `neurons`, `blocks`, `positions`, `edges`.
+        ids: [n, seq], or a padded batch (`input_ids` and `attention_mask`), each row of which is read as if it were alone.
         mode, rng: how values at sites are replaced: "zero", "mean", "position mean", "resample"; see `lm.ablated`.
 
     Raises:
         InvalidMeasurement: an intervention did not happen, or the model gives other logits in parts than as a whole.
     """
     found = variants_of(lm, variants, mode, rng)
-    return run(lm, found, lm._checked(ids), measure)
+    return run(lm, found, lm._batch(ids).compact(), measure)
 
 
-def run(lm: LM, found: Sequence[Variant], ids: torch.Tensor, measure: Measure) -> Sweep:
-    """A sweep of variants that are made already."""
-    levers = levers_of(lm)
-    places = measure.places(ids.shape[1])
+def run(lm: LM, found: Sequence[Variant], batch: Batch, measure: Measure) -> Sweep:
+    """A sweep of variants that are made already, on a compact batch."""
+    levers, reading = levers_of(lm), Reading(measure, batch)
+    reading.check()
     naive: dict[int, str] = {}
     if levers.split is None:
         naive = dict.fromkeys(range(len(found)), next(iter(levers.refused.values())))
     else:
         why = "its values are not those of this model's plain run"
-        naive = {at: why for at, variant in enumerate(found) if not resumable(lm, variant, ids)}
+        naive = {at: why for at, variant in enumerate(found) if not resumable(lm, variant, batch)}
     values: dict[int, torch.Tensor] = {}
-    batch = 1
+    together = 1
     plain = None
     if levers.split is not None and len(naive) < len(found):
         many = [(at, variant) for at, variant in enumerate(found) if at not in naive]
-        made = Resumed(lm, levers, levers.split, [variant for _, variant in many], ids, measure)
-        batch, plain = made.sweep(), made.plain
+        made = Resumed(lm, levers, levers.split, [variant for _, variant in many], reading)
+        together, plain = made.sweep(), made.plain
         for (at, _), value in zip(many, made.values, strict=True):
             if value is None:  # nothing moved: the audit of a run by itself says whether that is the truth
                 naive[at] = "no logit moved"
             else:
                 values[at] = value
     for at in naive:
-        values[at] = alone(found[at].view, ids, measure, places)
+        values[at] = alone(found[at].view, reading)
     if plain is None:
-        plain = alone(lm, ids, measure, places)
+        plain = alone(lm, reading)
     return Sweep(
         tuple(variant.name for variant in found),
         torch.stack([values[at] for at in range(len(found))]).double().numpy(),
         plain.double().numpy(),
         {found[at].name: why for at, why in naive.items()},
-        batch,
+        together,
     )
 
 
@@ -119,10 +121,6 @@ def levers_of(lm: LM) -> Levers:
     return found
 
 
-def alone(view: Any, ids: torch.Tensor, measure: Measure, places: tuple[int, ...] | None) -> torch.Tensor:
+def alone(view: Any, reading: Reading) -> torch.Tensor:
     """The measure [n] or [n, m] of a view that runs by itself."""
-    parts = []
-    for logits, rows in view._passes(ids):
-        read = logits if places is None else logits[:, list(places)]
-        parts.append(measure.of(read, ids[rows], rows).cpu())
-    return torch.cat(parts)
+    return torch.cat([reading.of(reading.pick(logits, rows), rows) for logits, rows in view._passes(reading.batch)])

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..interventions.attention import Plan
-from ..interventions.changes import Change, Source
-from ..interventions.heads import derangement
+from ..interventions.changes import At, Change, Source
+from ..interventions.heads import donors
 from ..interventions.padding import Batch
 from ..interventions.removing import _key
 from ..interventions.sites import Site
@@ -34,13 +34,13 @@ class Plains:
 
     Args:
         variants: whose sources tell what must be kept.
-        ids: of the sweep, [n, seq].
+        batch: of the sweep, compact.
         heads: layers whose head outputs are kept, so that passes can begin behind them.
     """
 
-    def __init__(self, lm: LM, split: Split, variants: Iterable[Variant], ids: torch.Tensor, heads: Iterable[int]) -> None:
-        self.lm, self.split = lm, split
-        self.ids: dict[str, torch.Tensor] = {OWN: ids}
+    def __init__(self, lm: LM, split: Split, variants: Iterable[Variant], batch: Batch, heads: Iterable[int]) -> None:
+        self.lm, self.split, self.batch = lm, split, batch
+        self.ids: dict[str, torch.Tensor] = {OWN: batch.ids}
         self.needed: dict[tuple[str, int], set[str]] = {}  # run and layer -> kinds
         early: dict[tuple[str, int], set[str]] = {}  # the same, of variants that begin in an earlier layer
         for variant in variants:
@@ -114,7 +114,7 @@ class Plains:
             return self._mean(source, key, site, values)
         members = site.members(self.lm.size)
         if source.mode == "resample":
-            order = torch.from_numpy(derangement(len(self.ids[OWN]), source.seed)).to(values.device)
+            order = torch.from_numpy(donors(self.batch.lengths.tolist(), source.seed)).to(values.device)
             values = values[order[rows]]
         elif len(values) > 1:
             values = values[rows]
@@ -126,10 +126,11 @@ class Plains:
         if known not in self.reduced:
             wide = values if values.device.type == "mps" else values.double()
             over = (0, 1) if source.mode == "mean" else (0,)
-            if site.where is None:
+            ids, ends = self.ids[key], self.batch.ends if key == OWN else None
+            mask = At(ids, slice(0, len(ids)), self.lm.known_tokens, ends=ends).mask(site.where)
+            if mask is None:
                 mean = wide.mean(over, keepdim=True)
             else:
-                mask = site.where.mask(self.ids[key], self.lm.known_tokens)
                 mask = mask.reshape(*mask.shape, *(1,) * (wide.dim() - 2)).to(wide)
                 mean = (wide * mask).sum(over, keepdim=True) / mask.sum(over, keepdim=True).clamp_min(1)
             self.reduced[known] = mean.to(values.dtype)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeclarationError
+from ..interventions.padding import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +49,54 @@ class Measure:
                 f"{self.name}: position {wrong[0] if wrong else '(none)'} is read; the sequences have positions 0 to {length - 1}"
             )
         return tuple(at % length for at in self.positions)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A measure on a compact batch. Of rows of unequal lengths each is read as if it were run by itself, without padding."""
+
+    measure: Measure
+    batch: Batch
+
+    @cached_property
+    def same(self) -> tuple[int, ...] | None:
+        """The columns that are read in every row; None: all, or other ones in each row."""
+        return self.measure.places(self.batch.shape[1]) if self.batch.length is None else None
+
+    @cached_property
+    def each(self) -> torch.Tensor | None:
+        """The columns that are read in each row, [n, k], where rows are padded and not all are read."""
+        if self.batch.length is None or self.measure.positions is None:
+            return None
+        found = [self.measure.places(int(length)) for length in self.batch.length]
+        return torch.tensor(found, device=self.batch.ids.device)
+
+    def check(self) -> None:
+        """DeclarationError where a row lacks a position that is read."""
+        _ = self.same, self.each
+
+    def pick(self, values: torch.Tensor, rows: slice) -> torch.Tensor:
+        """Values [m * rows, seq, ...] at the columns that are read, [m * rows, k, ...]."""
+        if self.each is None:
+            return values if self.same is None else values[:, list(self.same)]
+        columns = self.each[rows]
+        columns = columns.repeat(len(values) // len(columns), 1)
+        return values[torch.arange(len(values), device=values.device)[:, None], columns]
+
+    def cut(self, logits: torch.Tensor, row: int) -> torch.Tensor:
+        """What was picked of one row [1, k, vocab], less what stands behind its end."""
+        whole = self.batch.length is None or self.measure.positions is not None
+        return logits if whole else logits[:, : int(self.batch.lengths[row])]
+
+    def of(self, logits: torch.Tensor, rows: slice) -> torch.Tensor:
+        """The measure of what was picked of some rows, [rows] or [rows, m]."""
+        if self.batch.length is None:
+            return self.measure.of(logits, self.batch.ids[rows], rows).cpu()
+        found = []
+        for row in range(rows.start, rows.stop):
+            ids = self.batch.ids[row : row + 1, : int(self.batch.length[row])]
+            found.append(self.measure.of(self.cut(logits[row - rows.start][None], row), ids, slice(row, row + 1)).cpu())
+        return torch.cat(found)
 
 
 def loss() -> Measure:

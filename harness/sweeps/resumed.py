@@ -11,6 +11,7 @@ from ..interventions import proof
 from ..interventions.attention import Plan
 from ..interventions.identity import IDENTITY, difference
 from ..interventions.instrument import plain_forward
+from ..interventions.padding import Batch
 from ..interventions.receipts import SAME, Receipt, check
 from ..interventions.removing import still
 from ..interventions.sites import Site
@@ -18,7 +19,7 @@ from .block import Block, Seen
 from .levers import Levers
 from .pace import Pace
 from .plains import OWN, Plains
-from .reading import Measure
+from .reading import Reading
 from .split import Split, Start
 from .variants import Variant
 
@@ -46,11 +47,9 @@ class Resumed:
     None where no logit moved and one should have.
     """
 
-    def __init__(
-        self, lm: LM, levers: Levers, split: Split, variants: Sequence[Variant], ids: torch.Tensor, measure: Measure
-    ) -> None:
+    def __init__(self, lm: LM, levers: Levers, split: Split, variants: Sequence[Variant], reading: Reading) -> None:
         self.lm, self.levers, self.split, self.variants = lm, levers, split, variants
-        self.ids, self.measure, self.places = ids, measure, measure.places(ids.shape[1])
+        self.reading, self.batch, self.ids = reading, reading.batch, reading.batch.ids
         self.values: list[torch.Tensor | None] = [None] * len(variants)
         self.plain: torch.Tensor
         self.parts: list[list[torch.Tensor]] = [[] for _ in variants]
@@ -67,7 +66,7 @@ class Resumed:
         for number, variant in enumerate(self.variants):
             inside = variant.inside and variant.start in self.levers.inside
             groups.setdefault((variant.start, inside), []).append(number)
-        plains = Plains(self.lm, self.split, self.variants, self.ids, {start for start, inside in groups if inside})
+        plains = Plains(self.lm, self.split, self.variants, self.batch, {start for start, inside in groups if inside})
         n, t = self.ids.shape
         rows = max(1, min(MOST_TOKENS // t, self.lm.batch_size or MOST_TOKENS))
         pace = Pace(max(1, rows // n))
@@ -88,7 +87,7 @@ class Resumed:
 
     def _pass(self, now: list[int], rows: slice, plains: Plains, layer: int, stream: torch.Tensor, inside: bool) -> None:
         """Some variants on some rows, in one batch; what they measure is added to `parts`."""
-        block = Block(self.lm, [self.variants[at] for at in now], [self.seen[at] for at in now], self.ids, rows, plains)
+        block = Block(self.lm, [self.variants[at] for at in now], [self.seen[at] for at in now], self.batch, rows, plains)
         many = len(now)
         ids = self.ids[rows].repeat(many, 1)
         start = Start(layer, block.entering(layer, stream[rows].repeat(many, *(1,) * (stream.dim() - 1))))
@@ -98,15 +97,15 @@ class Resumed:
         plan = block.plan(layer, inside)
         last = len(self.split.layers) - 1
         trims = not any(at == last and kind not in TRIMMED for kind, at in plan.wanted)
-        hidden = self._body(ids, plan, start, trims)
+        hidden = self._body(ids, plan, start, rows, trims)
         self.lm.recorder.forward_passes += len(ids)
         self._read(now, hidden, rows)
 
-    def _body(self, ids: torch.Tensor, plan: Plan, start: Start, trims: bool = True) -> torch.Tensor:
+    def _body(self, ids: torch.Tensor, plan: Plan, start: Start, rows: slice, trims: bool = True) -> torch.Tensor:
         """What the head takes at the positions that the measure reads."""
-        if self.places is None or (trims and self.levers.trims):
-            return self.split.body(ids, plan, start, self.places)
-        return self.split.body(ids, plan, start)[:, list(self.places)]
+        if self.reading.same is not None and trims and self.levers.trims:
+            return self.split.body(ids, plan, start, self.reading.same)
+        return self.reading.pick(self.split.body(ids, plan, start), rows)
 
     def _read(self, now: list[int], hidden: torch.Tensor, rows: slice) -> None:
         """Logits of a part at a time, so that they take the memory of a few rows whatever the batch."""
@@ -120,8 +119,8 @@ class Resumed:
                 part = logits[at - begin : upto - begin]
                 number = now[which]
                 if here.start == 0:
-                    self._moved(number, part[:1])
-                self.parts[number].append(self.measure.of(part, self.ids[here], here).cpu())
+                    self._moved(number, self.reading.cut(part[:1], 0))
+                self.parts[number].append(self.reading.of(part, here))
                 at = upto
 
     def _moved(self, number: int, logits: torch.Tensor) -> None:
@@ -136,18 +135,19 @@ class Resumed:
         found = []
         for begin in range(0, n, step):
             rows = slice(begin, min(n, begin + step))
-            hidden = self._body(self.ids[rows], Plan(), Start(layer, stream[rows]))
+            hidden = self._body(self.ids[rows], Plan(), Start(layer, stream[rows]), rows)
             for first, end, logits in heads_of(self.split, hidden, self.lm.vocab):
                 here = slice(begin + first, begin + end)
-                found.append(self.measure.of(logits, self.ids[here], here).cpu())
+                found.append(self.reading.of(logits, here))
         self.lm.recorder.forward_passes += n
         return torch.cat(found)
 
     def _first(self) -> torch.Tensor:
         """Logits of the first row, compared with those of the model run as a whole."""
-        first = self.split.head(self._body(self.ids[:1], Plan(), Start()))
+        one = slice(0, 1)
+        first = self.reading.cut(self.split.head(self._body(self.ids[one], Plan(), Start(), one)), 0)
         whole = plain_forward(self.lm.model, self.ids[:1]).logits.float()
-        whole = whole if self.places is None else whole[:, list(self.places)]
+        whole = self.reading.cut(self.reading.pick(whole, one), 0)
         error, most = difference(whole, first), max(IDENTITY, 32 * torch.finfo(self.lm.dtype).eps)
         if not error <= most:
             raise InvalidMeasurement(f"{self.lm.name}: in parts the model gives logits that differ by {error:.2g} of their size")
@@ -173,14 +173,15 @@ class Resumed:
             receipt = Receipt(
                 str(change), seen.fired[at], all(wired[key] for key in keys), seen.moved[at], seen.moved_logits, neutral
             )
-            expected = sum(_rows_meant(self.lm, site, self.ids) for site in change.sites)
+            expected = sum(_rows_meant(self.lm, site, self.batch) for site in change.sites)
             check(receipt, expected, seen.still and not neutral, None)
             self.lm.recorder.receipts.append(receipt)
 
     def _work(self, layer: int) -> float:
         """Operations of a pass that begins at a layer, in parts of the whole: so passes of different layers compare."""
         weights: int = sum(weight.numel() for part in self.split.layers[layer:] for weight in part.parameters())
-        read = 1.0 if self.places is None else len(self.places) / self.ids.shape[1]
+        positions = self.reading.measure.positions
+        read = 1.0 if positions is None else len(positions) / self.ids.shape[1]
         return weights + read * self.lm.vocab * self.lm.size.width
 
 
@@ -192,5 +193,5 @@ def heads_of(split: Split, hidden: torch.Tensor, vocab: int) -> Iterator[tuple[i
         yield begin, end, split.head(hidden[begin:end])
 
 
-def _rows_meant(lm: LM, site: Site, ids: torch.Tensor) -> int:
-    return len(ids) if site.where is None else int(site.where.mask(ids, lm.known_tokens).any(-1).sum())
+def _rows_meant(lm: LM, site: Site, batch: Batch) -> int:
+    return len(batch) if site.where is None else int(site.where.mask(batch.ids, lm.known_tokens, ends=batch.ends).any(-1).sum())

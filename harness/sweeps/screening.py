@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DeclarationError
+from ..interventions.padding import Batch
 from .attribution import attributable, estimates
 from .exact import Sweep, levers_of, run
-from .reading import Measure
+from .reading import Measure, Reading
 from .variants import variants_of
 
 if TYPE_CHECKING:
@@ -77,15 +78,15 @@ def screened(
     found = variants_of(lm, variants, mode, rng)
     if not 1 <= top <= len(found):
         raise DeclarationError(f"the {top} most important of {len(found)} variants were asked for")
-    tensor = lm._checked(ids)
-    guess, how = _guess(lm, found, tensor, measure)
+    batch = lm._batch(ids).compact()
+    guess, how = _guess(lm, found, batch, measure)
     order = [int(number) for number in np.argsort(-np.abs(guess), kind="stable")]
     first = min(len(order), int(np.ceil(MARGIN * top)))
     rest = order[first:]
     drawn = [int(number) for number in rng.choice(rest, min(sample, len(rest)), replace=False)] if rest else []
-    exact = dict(_confirm(lm, found, [*order[:first], *drawn], tensor, measure))
+    exact = dict(_confirm(lm, found, [*order[:first], *drawn], batch, measure))
     while more := _doubtful(guess, exact, order, top):
-        exact.update(_confirm(lm, found, more, tensor, measure))
+        exact.update(_confirm(lm, found, more, batch, measure))
     confirmed = tuple(exact)
     sizes = {number: abs(float(np.ravel(effect.means[0])[0])) for number, effect in exact.items()}
     best = tuple(sorted(sizes, key=lambda number: -sizes[number])[:top])
@@ -103,17 +104,19 @@ def screened(
     )
 
 
-def _guess(lm: LM, found: list[Variant], ids: Any, measure: Measure) -> tuple[NDArray[np.float64], str]:
+def _guess(lm: LM, found: list[Variant], batch: Batch, measure: Measure) -> tuple[NDArray[np.float64], str]:
     split = levers_of(lm).split
     if split is not None and attributable(found) and all(not variant.view.removals for variant in found):
-        return estimates(lm, split, found, ids, measure), "attribution patching"
-    few = ids[: max(2, len(ids) // 4)]
+        reading = Reading(measure, batch)
+        reading.check()
+        return estimates(lm, split, found, reading), "attribution patching"
+    few = batch[: max(2, len(batch) // 4)]
     means = run(lm, found, few, measure).means
-    return means.reshape(len(found), -1)[:, 0], f"an exact sweep of {len(few)} of {len(ids)} sequences"
+    return means.reshape(len(found), -1)[:, 0], f"an exact sweep of {len(few)} of {len(batch)} sequences"
 
 
-def _confirm(lm: LM, found: list[Variant], numbers: list[int], ids: Any, measure: Measure) -> Iterable[tuple[int, Sweep]]:
-    swept = run(lm, [found[number] for number in numbers], ids, measure)
+def _confirm(lm: LM, found: list[Variant], numbers: list[int], batch: Batch, measure: Measure) -> Iterable[tuple[int, Sweep]]:
+    swept = run(lm, [found[number] for number in numbers], batch, measure)
     for at, number in enumerate(numbers):
         yield number, Sweep(swept.names[at : at + 1], swept.values[at : at + 1], swept.plain, {}, swept.batch)
 

@@ -102,7 +102,7 @@ def edges(lm: LM, pairs: Iterable[tuple[int, int]], layers: Iterable[int] | None
     ]
 
 
-def resumable(lm: LM, variant: Variant, ids: torch.Tensor) -> bool:
+def resumable(lm: LM, variant: Variant, batch: Batch) -> bool:
     """Whether what the variant writes is known from plain runs of this model, so that it can be swept."""
     if lm.removals or lm.changes:
         return False
@@ -110,13 +110,15 @@ def resumable(lm: LM, variant: Variant, ids: torch.Tensor) -> bool:
         source = change.source
         if change.reads or (type(change) not in (Patch, Cut, Hold) and source is not None):
             return False
-        if change.rows not in (None, len(ids)):
+        if change.rows not in (None, len(batch)):
             return False
         if source is not None:
             same = source.lm._shared is lm._shared and not source.lm.removals and not source.lm.changes
-            other = Batch.of(ids if source.ids is None else source.ids)
-            fits = other.begin is None and other.shape[1] == ids.shape[1] and len(other) in (1, len(ids))
-            if not same or not fits or source.sites:
+            if source.ids is not None:
+                other = Batch.of(source.ids)
+                padded = batch.length is not None or other.length is not None
+                same = same and not padded and other.shape[1] == batch.shape[1] and len(other) in (1, len(batch))
+            if not same or source.sites:
                 return False
     return True
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from claimbench.errors import DeclarationError, InvalidMeasurement
+from claimbench.errors import DeclarationError, InvalidMeasurement, UsageError
 from claimbench.interventions.heads import derangement
 from claimbench.sweeps.exact import levers_of, sweep
 from claimbench.sweeps.pace import Pace
@@ -92,6 +92,53 @@ def test_sweep_equals_the_loop(shape: Any, mode: str, measure: Measure, seed: in
     np.testing.assert_allclose(found.values, wanted, atol=1e-5, rtol=1e-5)
     assert not found.naive
     assert untouched(lm.model) == [] and not any("forward" in vars(part) for part in lm.model.modules())
+
+
+LENGTHS = [7, 4, 7, 2, 4]
+
+
+def padded(side: str, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Rows of `LENGTHS` tokens at the left of [5, 7], and the same padded at a side with what is no token."""
+    ids, mask = some_ids(5, 7, seed), np.arange(7) < np.array(LENGTHS)[:, None]
+    columns = mask if side == "right" else mask[:, ::-1]
+    given = np.full(ids.shape, VOCAB + 5)
+    given[columns] = ids[mask]
+    return ids, {"input_ids": given, "attention_mask": columns.astype(int)}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("measure", [loss(), loss_at([1, -1]), last_token_loss(np.arange(5)), logit_difference([1] * 5, [2] * 5)])
+def test_padded_rows_are_swept_as_if_each_were_alone(family: str, side: str, measure: Measure) -> None:
+    lm = tiny_lm(family)
+    ids, given = padded(side)
+    found = sweep(lm, heads(lm), given, measure)
+    for row, length in enumerate(LENGTHS):
+        one = Measure(measure.name, lambda logits, ids, _, row=row: measure.of(logits, ids, slice(row, row + 1)), measure.positions)
+        if measure.positions is not None:
+            one = Measure(one.name, one.of, measure.places(length))
+        wanted = loop(lm, CONFIGS[family][3], ids[row : row + 1, :length], "zero", np.zeros(1, int), one)
+        np.testing.assert_allclose(found.values[:, row], wanted[:, 0], atol=1e-5)
+    assert not found.naive and untouched(lm.model) == []
+
+
+@pytest.mark.parametrize("mode", ["mean", "position mean"])
+def test_padding_is_no_part_of_a_mean(mode: str) -> None:
+    lm, (ids, given) = tiny_lm("llama"), padded("left")
+    found = sweep(lm, ["L0.N3.neurons", "L1.mlp@1", "L0.post@-1"], given, loss(), mode)
+    for number, site in enumerate(["L0.N3.neurons", "L1.mlp@1", "L0.post@-1"]):
+        logits = lm.ablated(site, mode).logits(given)
+        for row, length in enumerate(LENGTHS):
+            wanted = loss().of(logits[row : row + 1, 7 - length :], torch.from_numpy(ids[row : row + 1, :length]), slice(0, 1))
+            assert found.values[number, row] == pytest.approx(float(wanted), abs=1e-5)
+
+
+def test_rows_of_unequal_lengths_are_refused_where_they_lack_what_is_asked() -> None:
+    lm, (_, given) = tiny_lm("gpt2"), padded("right")
+    with pytest.raises(DeclarationError, match="positions 0 to 1"):
+        sweep(lm, ["L0.mlp"], given, loss_at([4]))
+    with pytest.raises(UsageError, match="alone has 2 tokens"):
+        sweep(lm, ["L0.mlp"], given, loss(), "resample", np.random.default_rng(0))
 
 
 def by_views(lm: Any, sites: list[str], ids: np.ndarray, measure: Measure, mode: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from claimbench.errors import DeclarationError
 from claimbench.sweeps import edges, heads, loss, loss_at, screened, sweep
 from claimbench.sweeps.attribution import estimates
 from claimbench.sweeps.exact import levers_of
+from claimbench.sweeps.reading import Reading
 from claimbench.sweeps.screening import _limit
 from claimbench.sweeps.variants import variants_of
 
@@ -35,7 +36,7 @@ def test_estimates_are_the_slope_of_the_exact_effect() -> None:
     made = variants_of(lm, views, "zero", None)
     split = levers_of(lm).split
     assert split is not None
-    guess = estimates(lm, split, made, lm._checked(ids), loss_at([3, -1]))
+    guess = estimates(lm, split, made, Reading(loss_at([3, -1]), lm._batch(ids).compact()))
     exact = sweep(lm, [lm.scaled(view.changes[0].sites, 1 + 0.05) for view in views], ids, loss_at([3, -1])).means
     back = sweep(lm, [lm.scaled(view.changes[0].sites, 1 - 0.05) for view in views], ids, loss_at([3, -1])).means
     np.testing.assert_allclose(guess * 1e3, (back - exact) / 0.1, rtol=0.05, atol=2e-4)
