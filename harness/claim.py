@@ -93,6 +93,8 @@ class Claim:
     most: int
     evidence: str | None
     arms: Mapping[str, Any] = field(default_factory=dict)
+    distance: Mapping[str, float] = field(default_factory=dict)
+    per_cluster: int = 1
     yours: tuple[Place, ...] = ()
 
     @property
@@ -132,6 +134,8 @@ def claim(
     shows: Sequence[Step] = (),
     bounds: float | Mapping[str, float] | None = None,
     most: int = 60,
+    distance: float | Mapping[str, float] | None = None,
+    per_cluster: int = 1,
     evidence: str | None = None,
     arms: Mapping[str, Any] | None = None,
     yours: Sequence[Place] = (),
@@ -150,7 +154,12 @@ def claim(
         shows: steps that only make observations for the reader, once per subject.
         bounds: half-width at which effects are clipped when prompts are the replicates (one given model); by default 1,
             or twice the farthest edge of the region where that is more.
-        most: largest number of prompt batches on one given model.
+        most: largest number of prompt batches on one given model; where prompts come from templates, of templates.
+        distance: d*, how far inside the edge, on the region's scale, an effect should still be seen. It decides nothing, and
+            says for what `power` plans and what an INCONCLUSIVE is compared with. By default see
+            `statistics.default_distance`.
+        per_cluster: how many prompt batches come from one template, on a given model. Then the template is the replicate,
+            and the function (or a step) draws it from `template`, a random stream that these batches share.
         evidence: overrides the evidence level of the subject (for `instrument` claims).
         arms: named training recipes; the function receives the run of each at the replicate's seed.
         yours: where a user's own network, optimiser or data may take a place (`--recipe`).
@@ -166,6 +175,7 @@ def claim(
             bound = {name: max(1.0, 2 * _farthest(region)) for name, region in judged.items()}
         else:
             bound = dict.fromkeys(judged, float(bounds)) if isinstance(bounds, int | float) else dict(bounds)
+        planned = dict.fromkeys(regions, float(distance)) if isinstance(distance, int | float) else dict(distance or {})
         made = Claim(
             function=function,
             finding=finding,
@@ -181,6 +191,8 @@ def claim(
             most=most,
             evidence=evidence,
             arms=dict(arms or {}),
+            distance=planned,
+            per_cluster=per_cluster,
             yours=tuple(yours),
         )
         _check(made)
@@ -193,6 +205,13 @@ def _farthest(region: Region) -> float:
     """Distance from zero of a region's farther finite edge, on the region's scale."""
     edges = [abs(region.forward(edge)) for edge in (region.low, region.high) if math.isfinite(edge)]
     return max(edges, default=0.0)
+
+
+def _inside(region: Region, distance: float) -> bool:
+    """Whether some effect lies that far inside an edge of the region, on its scale."""
+    ends = [region.backward(region.forward(edge) + way * distance) for edge in region.edges for way in (1, -1)]
+    least, most = (0.0, 1.0) if region.of == "rate" else (-math.inf, math.inf)
+    return distance > 0 and any(region.low < end < region.high and least < end < most for end in ends)
 
 
 def _check(made: Claim) -> None:
@@ -216,6 +235,14 @@ def _check(made: Claim) -> None:
                 f"{where}: effect {name!r} is clipped at {made.bounds[name]:g}, and its region is {region}: "
                 "the bound must lie beyond every edge"
             )
+    for name, distance in made.distance.items():
+        if name not in made.holds or not _inside(made.holds[name], distance):
+            raise DeclarationError(
+                f"{where}: a distance of {distance:g} for {name!r}: name one of {', '.join(made.holds)}, with a distance above "
+                "0 that does not leave its region"
+            )
+    if made.per_cluster < 1:
+        raise DeclarationError(f"{where}: per_cluster={made.per_cluster} is no number of prompt batches: use 1 or more")
     if made.evidence is not None and made.evidence not in EVIDENCE:
         raise DeclarationError(f"{where}: evidence {made.evidence!r} is unknown: use one of {', '.join(EVIDENCE)}")
     kinds = {control.kind for control in made.controls}

@@ -53,6 +53,7 @@ def _parser() -> Commands:
     form = listing.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as a JSON array")
     form.add_argument("--names", action="store_true", help="only the names, one a line")
+    form.add_argument("--rates", action="store_true", help="the calibration of every claim, and what of it is stale")
     show = add("show", "show one finding: statement, protocol, region, controls, committed verdicts", _show)
     show.add_argument("finding", metavar="FINDING", help="as `claimbench list` shows it")
     add("run", "measure in parallel, then judge and report; takes pytest's options", None)
@@ -75,9 +76,10 @@ def _parser() -> Commands:
     record.add_argument("results", type=Path)
     from .commands import completion
     from .comparing import command as compare_command
+    from .publishing import command as publish_command
     from .running import rate_commands, store_command, trends, trust_commands
 
-    for room in (trends, compare_command, trust_commands, rate_commands, store_command):
+    for room in (trends, compare_command, publish_command, trust_commands, rate_commands, store_command):
         room.add_to(add)
     completion.add_to(add, parser)
     return parser
@@ -87,6 +89,11 @@ def _list(asked: argparse.Namespace) -> int:
     from .running.catalogue import read
     from .running.collecting import claims_root
 
+    if asked.rates:
+        from .running.rate_commands import listed
+
+        print(listed())
+        return 0
     entries = read(claims_root())
     if asked.json:
         print(json.dumps(entries, indent=1))
@@ -96,11 +103,14 @@ def _list(asked: argparse.Namespace) -> int:
         return 0
     from tabulate import tabulate
 
-    rows = [[e["finding"], e["status"], e["evidence"] or "", e["title"]] for e in entries]
+    from .running.rate_commands import in_short
+
+    rates = in_short(entries, claims_root())
+    rows = [[e["finding"], e["status"], e["evidence"] or "", rates[e["finding"]], e["title"]] for e in entries]
     widths = None
     if sys.stdout.isatty() and (columns := shutil.get_terminal_size().columns) < 130:  # in a file or a pipe a row is a line
-        widths = [None, None, 10, max(20, columns - 75)]
-    print(tabulate(rows, headers=["finding", "status", "evidence", "title"], tablefmt="simple", maxcolwidths=widths))
+        widths = [None, None, 10, 10, max(20, columns - 87)]
+    print(tabulate(rows, headers=["finding", "status", "evidence", "rates", "title"], tablefmt="simple", maxcolwidths=widths))
     ready = sum(e["status"] == "executable" for e in entries)
     print(f"\n{len(entries)} findings, {ready} executable; `claimbench show FINDING` tells more")
     return 0

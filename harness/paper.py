@@ -19,7 +19,9 @@ class Finding:
 
     protocol, cost: of a registered finding, how it would be tested and what that would take.
     unnoticed: by name of a planted fault, why the verdict of its claim may survive that fault.
+    borrows: by name of another claim of the paper, why its calibration says something of this finding's claims too.
     unreasonable: by alternative ("mode = resample"), why the specification curve of its claim leaves it out.
+    difference: why what its claim measures is not what the paper documents.
     """
 
     id: str
@@ -29,7 +31,9 @@ class Finding:
     protocol: str = ""
     cost: str = ""
     unnoticed: Mapping[str, str] = field(default_factory=dict)
+    borrows: Mapping[str, str] = field(default_factory=dict)
     unreasonable: Mapping[str, str] = field(default_factory=dict)
+    difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ def read_card(path: Path) -> Paper:
                 protocol=entry.get("protocol", ""),
                 cost=entry.get("cost", ""),
                 unnoticed=dict(entry.get("unnoticed", {})),
+                borrows=dict(entry.get("borrows", {})),
                 unreasonable=dict(entry.get("unreasonable", {})),
+                difference=entry.get("difference", ""),
             )
             for entry in card["finding"]
         )

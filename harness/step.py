@@ -18,6 +18,7 @@ BUILTIN: Mapping[str, str] = {
     "lm": "the subject, a claimbench.subjects.LM",
     "rng": "a numpy Generator of this function's own stream, (root seed, name, index)",
     "siblings": "the other seeds of the subject's family, nearest first, built when asked for",
+    "template": "a numpy Generator that the prompt batches of one template share, see `claim(per_cluster=...)`",
     "observe": "records an observation for the reader; never judged",
     "yours": "the user's own optimiser (--recipe), in a step that takes the place of another",
     "task": "the lines of --task on a given model, which without them cannot be asked; None on subjects of the suite",

@@ -171,6 +171,36 @@ def could_have_seen(result: Mapping[str, Any]) -> list[str]:
     return said
 
 
+NOT_THE_PAPERS = {
+    "instrument": "The subject was made for the test: its sizes are not the paper's.",
+    "organism": "A small trained network stands in for the paper's: the direction is tested, and sizes need not agree.",
+    "analogue": "The subject stands for something that it is not: the direction is tested, and sizes need not agree.",
+    "model": "Another model than the paper's: the direction is tested, and sizes need not agree.",
+    "replication": "The paper's own model: what differs is protocol, prompts or chance.",
+}
+"""Why documented and measured effect may differ, by evidence level."""
+
+
+def difference(result: Mapping[str, Any]) -> str:
+    """How the measured effect compares with the documented one, and why it may differ; "" where nothing was measured."""
+    documented = result["documented"]
+    if not documented or not any(effect["estimate"] is not None for effect in result["effects"]):
+        return ""
+    said = []
+    value = documented["value"]
+    same = next((e for e in result["effects"] if e["unit"] == documented["unit"] and e["estimate"] is not None), None)
+    if value is not None and same is not None:
+        beyond = (same["low"] is not None and value < same["low"]) or (same["high"] is not None and value > same["high"])
+        place = "outside" if beyond else "inside"
+        said.append(f"The paper's number lies {place} the measured interval.")
+    elif value is None:
+        said.append("The paper is quoted in words; its direction is what the region tests.")
+    expected = result["expected"] if not result["unexpected"] and result["verdict"] != "SUPPORTED" else None
+    reason = documented.get("difference") or (expected or {}).get("reason") or NOT_THE_PAPERS[str(result["evidence"])]
+    said.append(str(reason)[0].upper() + str(reason)[1:])
+    return " ".join(said)
+
+
 def lock(result: Mapping[str, Any]) -> tuple[str, bool]:
     """When region and protocol were fixed, and whether this deserves a warning."""
     entry = result.get("lock")
@@ -263,7 +293,8 @@ def rate(row: Mapping[str, Any]) -> str:
     if row["tier"] == "exact":
         return percent(row["share"])
     said = f"{percent(row['share'])} [{percent(row['low'])}, {percent(row['high'])}]"
-    return f"{said} of {count(row['independent'], 'independent verdict')}"
+    said += f" of {count(row['independent'], 'independent verdict')}"
+    return f"{said}, {row['note']}" if row["tier"] == "borrowed" else said
 
 
 def met(row: Mapping[str, Any]) -> str:

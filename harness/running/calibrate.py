@@ -11,7 +11,7 @@ from ..control import Control
 from ..effect import Value
 from ..errors import UsageError
 from ..verdict import Verdict
-from .fresh import CALIBRATION, renewable, replicates_from, whole_verdict
+from .fresh import CALIBRATION, aligned, renewable, replicates_from, whole_verdict
 from .item import Item, Subject, items_of, named_subject
 from .judging import effects_of
 from .measure import Replicate
@@ -85,7 +85,8 @@ def completed(trial: Trial, session: Session, number: int) -> list[dict[str, Val
 
 
 def _start(trial: Trial, session: Session, number: int) -> int:
-    return CALIBRATION + number * session.design(trial.item).most
+    size = trial.item.per_cluster
+    return aligned(CALIBRATION, size) + number * session.design(trial.item).most * size
 
 
 def _effects(replicates: Sequence[Replicate]) -> list[dict[str, Any]]:
@@ -138,6 +139,9 @@ def _edges(trial: Trial, session: Session, blocks: Sequence[Block]) -> Iterator[
         if region.of == "rate":
             if trial.what == "power" and isinstance(design, Seeds):
                 yield _row(trial, "edge", name, coins_at_the_edge(region, design))
+            continue
+        if trial.item.per_cluster > 1:
+            yield {**_nothing(trial, name, "edge"), "note": "effects are averages of templates, which are not moved"}
             continue
         if not together:
             yield {**_nothing(trial, name, "edge"), "note": "no replicate meets the preconditions"}

@@ -87,6 +87,11 @@ def fresh_session(options: Options) -> Session:
     return session
 
 
+def aligned(start: int, per_cluster: int) -> int:
+    """The first index from `start` on at which a template begins."""
+    return start + -start % per_cluster
+
+
 def replicates_from(session: Session, item: Item, start: int, n: int) -> list[Replicate]:
     """`n` replicates from index `start` on, counted from 0 as a verdict counts."""
     found = (session.measurer.replicate(item, start + i) for i in range(n))

@@ -32,6 +32,7 @@ class Injector:
         siblings: other seeds of the family, or None on a given model.
         observe: receives what the reader should see.
         arms: finished runs by name.
+        per_cluster: how many indices share a template.
         task: gives the user's task; see `Subjects.task`.
         yours: the user's own part; None without one.
         shared: values of steps already computed in this replicate, reused where nothing they depend on differs.
@@ -50,6 +51,7 @@ class Injector:
         observe: Any = None,
         arms: Mapping[str, Any] | None = None,
         task: Callable[[], Any] = lambda: None,
+        per_cluster: int = 1,
         yours: Any = None,
         shared: dict[Any, Any] | None = None,
         of_subject: dict[Any, Any] | None = None,
@@ -63,6 +65,7 @@ class Injector:
         self.observe = observe
         self.arms = arms or {}
         self.task = task
+        self.per_cluster = per_cluster
         self.yours = yours
         self.shared = {} if shared is None else shared
         self.of_subject = of_subject
@@ -82,6 +85,8 @@ class Injector:
             rng = stream(self.root, f"{self.prefix}{function.__name__}", self.index)
             self.drawn.append(repr(rng.bit_generator.state))
             return rng
+        if name == "template":
+            return stream(self.root, f"{self.prefix}{function.__name__}/template", self.index // self.per_cluster)
         if name == "siblings":
             if self.siblings is None:
                 raise NotApplicable("needs other seeds of the subject's family, and a single given model has none")

@@ -64,6 +64,11 @@ class Item:
         return f"{self.claim_id}[{self.label}]"
 
     @property
+    def per_cluster(self) -> int:
+        """How many replicates come from one template: only prompts have templates."""
+        return 1 if self.subject.seeded else self.claim.per_cluster
+
+    @property
     def overrides(self) -> Mapping[str, Any]:
         return self.control.overrides if self.control else self.replaced
 

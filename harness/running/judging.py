@@ -68,12 +68,12 @@ def replay(
         stored: replicate of an index, None where it is missing.
         judge: where the item stands on the replicates so far.
     """
-    by_looks = hasattr(design, "looks")
+    by_looks, most = hasattr(design, "looks"), design.most * getattr(design, "per_cluster", 1)
     replicates: list[Replicate] = []
     standing = judge(replicates)
     while (have := len(replicates)) < standing.wants:
         ahead: list[Replicate] = []
-        while have + len(ahead) < (standing.wants if by_looks else design.most):
+        while have + len(ahead) < (standing.wants if by_looks else most):
             found = stored(have + len(ahead))
             if found is None:
                 break
@@ -117,12 +117,13 @@ def _judged(
     from ..statistics import agrees, judge, next_look
 
     n = len(replicates)
-    judgement = judge([effects_of(replicate) for replicate in passing], item.claim.holds, design)
+    size = item.per_cluster
+    judgement = judge([effects_of(replicate) for replicate in passing], item.claim.holds, design, _templates(item, passing))
     wants = n
     if not judgement.decided:
-        target = next_look(len(passing), design)
+        target = next_look(len(passing) // size, design)
         if target is not None:
-            wants = n + target - len(passing)  # a seed that fails a precondition is replaced by a further one
+            wants = n + target * size - len(passing)  # a seed that fails a precondition is replaced by a further one
             if seeds is not None:
                 wants = min(wants, seeds)
     variants = {} if item.control else _variants(item, passing, design)
@@ -136,12 +137,29 @@ def _judged(
                 reason = f"the binding variant {variant.name!r} {said}; otherwise: {reason}"
     if len(passing) < n and verdict in (Verdict.SUPPORTED, Verdict.REFUTED):
         shown = [effects_of(replicate) for replicate in replicates if not replicate.fatal]
-        other = judge(shown, item.claim.holds, design).verdict
+        other = judge(shown, item.claim.holds, design).verdict  # of seeds, which have no templates
         if {verdict, other} == {Verdict.SUPPORTED, Verdict.REFUTED}:
             verdict = Verdict.INCONCLUSIVE
             reason = f"all seeds together, those that fail a precondition included, come out {other}; otherwise: {reason}"
-    used = tuple(replicate.index for replicate in passing[: judgement.n])
+    used = tuple(replicate.index for replicate in passing[: judgement.n * size])
+    if verdict is Verdict.INCONCLUSIVE:
+        reason += _could_have_seen(item, judgement)
     return Standing(verdict, reason, wants, judgement, variants, used)
+
+
+def _templates(item: Item, replicates: Sequence[Replicate]) -> list[int] | None:
+    """The template of each prompt batch; None where each one is a replicate."""
+    return None if item.per_cluster == 1 else [replicate.index // item.per_cluster for replicate in replicates]
+
+
+def _could_have_seen(item: Item, judgement: Judgement) -> str:
+    """From which distance to an edge this spread and number would have decided, beside the d* that the claim states."""
+    said = []
+    for name, distance in (judgement.detectable or {}).items():
+        stated = item.claim.distance.get(name)
+        of = "" if len(item.claim.holds) == 1 else f"{name} "
+        said.append(f"{of}{distance:.3g} or more from the edge" + ("" if stated is None else f" (d* is {stated:.3g})"))
+    return f"; it would have seen {', '.join(said)}" if said else ""
 
 
 def _problem(replicates: Sequence[Replicate]) -> tuple[Verdict, str] | None:
@@ -196,9 +214,10 @@ def _variants(item: Item, passing: Sequence[Replicate], design: Seeds | Prompts)
     found: dict[str, Judgement] = {}
     for variant in item.claim.variants:
         part = f"variant:{variant.name}"
-        have = [effects_of(replicate, part) for replicate in passing if "effects" in replicate.parts.get(part, {})]
+        with_it = [replicate for replicate in passing if "effects" in replicate.parts.get(part, {})]
+        have = [effects_of(replicate, part) for replicate in with_it]
         if have:
-            found[variant.name] = judge(have, item.claim.holds, design)
+            found[variant.name] = judge(have, item.claim.holds, design, _templates(item, with_it))
     return found
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..claim import Claim
-from ..errors import ClaimbenchError
+from ..errors import ClaimbenchError, DeclarationError
+from ..paper import card_beside
 from . import committed
 from .code_digest import code_digest
 from .store import key_of
@@ -80,13 +81,68 @@ def _content(family: Any) -> str:
 
 
 def calibration_of(claim: Claim, code: str | None = None) -> dict[str, Any] | None:
-    """The committed calibration of a claim as the report shows it, with what changed since; None where there is none."""
-    entry = committed.read(committed.folder_of(claim), committed.CALIBRATION).get(claim.name, {}).get(RATES)
+    """The committed calibration of a claim as the report shows it, with what changed since; None where there is none.
+
+    Kinds of rate without a direct row of its own are followed by those that the paper's card borrows.
+    """
+    entry = rates_kept(claim)
     if entry is None:
         return None
     now = belongs_to(claim, code)
     changed = [name for name, digest in now.items() if entry["digests"].get(name) != digest]
-    return {"date": entry["date"], "rows": entry["rows"], "stale": changed}
+    return {"date": entry["date"], "rows": [*entry["rows"], *_borrowed(claim, entry["rows"])], "stale": changed}
+
+
+def rates_kept(claim: Claim) -> dict[str, Any] | None:
+    """Date, digests and rows as committed; None where a claim was never calibrated."""
+    found: dict[str, Any] | None = committed.read(committed.folder_of(claim), committed.CALIBRATION).get(claim.name, {}).get(RATES)
+    return found
+
+
+def rates_of_all(folder: Path) -> dict[str, dict[str, Any]]:
+    """What is committed of every calibrated claim in or below a folder, by file's folder and name; imports no claim."""
+    return {
+        f"{path.parent.name}/{name}": entry[RATES]
+        for path in sorted(folder.rglob(committed.CALIBRATION))
+        for name, entry in committed.read(path.parent, committed.CALIBRATION).items()
+        if RATES in entry
+    }
+
+
+def _borrowed(claim: Claim, own: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Direct rates of other claims, as the card names them with a reason; they are shown and meet no bound.
+
+    Only where the verdicts come about alike: as many judged effects, in regions of the same kinds.
+    """
+    card = card_beside(Path(claim.file))
+    finding = next((one for one in card.findings if one.id == claim.finding), None) if card else None
+    if finding is None or not finding.borrows:
+        return []
+    from .collecting import claims_in, load_module
+
+    others = {one.name: one for file in committed.folder_of(claim).glob("test_*.py") for one in claims_in(load_module(file))}
+    direct = {row["what"] for row in own if row["tier"] in ("direct", "exact")}
+    rows: list[dict[str, Any]] = []
+    for name, why in finding.borrows.items():
+        if name not in others or _kinds(others[name]) != _kinds(claim):
+            raise DeclarationError(
+                f"the card of {claim.finding} borrows the calibration of {name!r}, which is no claim beside it with as many "
+                f"effects in regions of the same kinds; it has {', '.join(n for n in others if _kinds(others[n]) == _kinds(claim))}"
+            )
+        lent = rates_kept(others[name])
+        old = [key for key, digest in belongs_to(others[name]).items() if lent and lent["digests"].get(key) != digest]
+        note = f"from {name}: {why}" + (f" (STALE: {', '.join(old)})" if old else "")
+        rows += [
+            {**row, "tier": "borrowed", "meets": False, "note": note}
+            for row in (lent["rows"] if lent else ())
+            if row["tier"] == "direct" and row["what"] not in direct
+        ]
+    return rows
+
+
+def _kinds(claim: Claim) -> list[tuple[str, str, int]]:
+    """What decides how a verdict comes about: of each region what is judged, its scale and its number of edges."""
+    return sorted((region.of, region.scale, len(region.edges)) for region in claim.holds.values())
 
 
 def keep_rates(claim: Claim, rows: Sequence[Mapping[str, Any]], date: str) -> None:

@@ -25,7 +25,8 @@ def power(
     """The plan of a claim on one subject: for each judged effect the power at distance `at`, and replicates for 0.9.
 
     Args:
-        at: distance d* inside the edge of each effect's region, on its scale; by default `statistics.default_distance`.
+        at: distance d* inside the edge of each effect's region, on its scale; by default what the
+            claim states, else `statistics.default_distance`.
         pilot: replicates to measure for the spread of effects.
         on: a family, shipped model or path; the claim's first subject by default. Fresh seeds of a recorded family are
             trained, which takes as long as its recipe does.
@@ -33,29 +34,32 @@ def power(
     Raises:
         UsageError: where too few pilot replicates meet the preconditions, or a distance leaves the region.
     """
-    from ..statistics import default_distance, plan
+    from ..statistics import by_cluster, default_distance, plan
 
     item = Item(claim, identity, _subject(claim, identity, on))
     session = fresh.fresh_session(options)
-    replicates = fresh.replicates_from(session, item, fresh.PILOTS, pilot)
+    size = item.per_cluster
+    start = fresh.aligned(fresh.PILOTS, size)
+    replicates = fresh.replicates_from(session, item, start, pilot * size)
     passing = [one for one in replicates if one.passed]
     if not passing:
         raise UsageError(f"no pilot replicate of {claim.name} on {item.subject.name} could be judged: {_why(replicates)}")
-    values = [effects_of(one) for one in passing]
+    values = by_cluster([effects_of(one) for one in passing], [one.index // size for one in passing], size)
     design, effects = session.design(item), {}
     for name, region in claim.holds.items():
         own = [one[name] for one in values]
-        distance = default_distance(own, region) if at is None else at
+        stated = claim.distance.get(name) if at is None else at
+        distance = default_distance(own, region) if stated is None else stated
         rng = stream(options.seed, f"power/{item.id}/{name}", 0)
         made = plan(own, region, distance, design, rng=rng, name=name)
         effects[name] = {
             "region": str(region), "distance": made.distance, "power": made.power, "refuted": made.refuted, "mean": made.mean,
             "needed": made.needed, "explored": made.explored,
         }  # fmt: skip
-    burned = [fresh.PILOTS + i for i in range(pilot)]
+    burned = [start + i for i in range(pilot * size)]
     return {
         "claim": identity, "subject": item.subject.name, "unit": item.subject.unit, "most": design.most, "burned": burned,
-        "pilot": len(passing), "effects": effects,
+        "pilot": len(values), "effects": effects,
     }  # fmt: skip
 
 

@@ -34,7 +34,8 @@ class Profile:
 
         if item.subject.seeded:
             return Seeds(looks=self.looks)
-        return Prompts(bounds=dict(item.claim.bounds), most=self.most(item.claim), tuned_for=item.claim.most)
+        most, tuned_for = self.most(item.claim), item.claim.most
+        return Prompts(bounds=dict(item.claim.bounds), most=most, tuned_for=tuned_for, per_cluster=item.per_cluster)
 
 
 PROFILES: Mapping[str, Profile] = {

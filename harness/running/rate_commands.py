@@ -62,6 +62,30 @@ def rates_text(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return "\n".join(said)
 
 
+def in_short(entries: Sequence[Mapping[str, Any]], root: Path) -> dict[str, str]:
+    """By finding of the catalogue how many direct rates of its claims meet their bound, as committed; imports no claim."""
+    from .keep import rates_of_all
+
+    kept, found = rates_of_all(root), {}
+    for entry in entries:
+        names = [f"{Path(file).parent.name}/{name}" for file, _, name in (identity.partition("::") for identity in entry["claims"])]
+        rows = [row for name in names for row in (kept[name]["rows"] if name in kept else ())]
+        counted = [row for row in rows if row["tier"] in ("direct", "exact")]
+        met = f"{sum(bool(row['meets']) for row in counted)} of {len(counted)} met" if counted else "none direct"
+        found[entry["finding"]] = met if rows else "none" if names else ""
+    return found
+
+
+def listed() -> str:
+    """The calibration of every claim in one line, with what of it is stale."""
+    from ..reporting import words
+    from .keep import calibration_of
+    from .selecting import selected
+
+    found = {identity: calibration_of(claim) for identity, claim in selected([]).items()}
+    return "\n".join(f"{identity}: {words.calibration(entry) if entry else 'not calibrated'}" for identity, entry in found.items())
+
+
 def _power(asked: argparse.Namespace) -> int:
     from .options import checked
     from .power import power, power_text

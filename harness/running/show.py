@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..claim import Claim
 from ..paper import find_finding, read_cards
 from ..reporting import words
 from . import committed
 from .collecting import claims_root, load_all_organisms, load_claims
+from .keep import calibration_of
 from .trust import AUDIT, ROBUST, kept
 
 
@@ -31,6 +34,12 @@ def show(finding: str) -> str:
     return "\n".join(lines)
 
 
+def _counted(row: Mapping[str, Any]) -> str:
+    """How a rate was measured, and whether its bound is met where that counts."""
+    counted = row["tier"] in ("direct", "exact")
+    return f"{row['tier']}, bound {words.met(row)}" if counted else str(row["tier"])
+
+
 def _claim_lines(identity: str, claim: Claim) -> list[str]:
     lines = ["", identity, f"  estimates: {claim.statement}", f"  protocol: {claim.protocol}"]
     lines += [f"  holds: {name} {region}" for name, region in claim.holds.items()]
@@ -42,6 +51,11 @@ def _claim_lines(identity: str, claim: Claim) -> list[str]:
     if (lock := committed.lock_of(claim)) is not None:
         lines.append(f"  locked: {lock['date']} ({lock['hash']}){', after a measurement' if lock['measured_before'] else ''}")
         lines += [f"  amended: {change['date']}, {change['reason']}" for change in committed.amendments_of(claim)]
+    if (rates := calibration_of(claim)) is None:
+        lines.append("  calibration: none")
+    else:
+        lines.append(f"  calibration: {words.calibration(rates)}")
+        lines += [f"    {words.RATES[r['what']]}, {r['of']} on {r['on']}: {words.rate(r)} ({_counted(r)})" for r in rates["rows"]]
     for name in (AUDIT, ROBUST):
         if (entry := kept(claim, name)) is not None:
             lines.append(f"  {'audit' if name == AUDIT else 'specification curve'}: {words.trust(entry)}")

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from claimbench import above, below, negative, positive, rate_above, variant, within
 from claimbench.claim import Claim
-from claimbench.errors import UsageError
+from claimbench.errors import DeclarationError, UsageError
 from claimbench.reporting import words
 from claimbench.running import calibrate, committed, fresh, keep
 from claimbench.running.calibrate import Trial, block, completed, pool, rates_of, trials_of
+from claimbench.running.collecting import load_claims
 from claimbench.running.options import checked
 from claimbench.running.power import power, power_text
-from claimbench.running.rate_commands import rates_text
+from claimbench.running.rate_commands import in_short, rates_text
 from claimbench.subjects.family import family
 from claimbench.verdict import Verdict
 from hypothesis import given, settings
@@ -209,6 +210,75 @@ def test_rates_are_committed_beside_the_controls_and_say_what_changed(
     fake_family("planted", [8.0])
     assert keep.calibration_of(made)["stale"] == ["subjects"]  # type: ignore[index]
     assert "STALE: subjects changed since 2026-11-24" in words.calibration(keep.calibration_of(made))  # type: ignore[arg-type]
+
+
+def lender_and_borrower(folder: Path, finding: str, regions: str = "above(0.5)") -> dict[str, Claim]:
+    """Two claims of one paper in files of their own, the second of which borrows the rates of the first."""
+    (folder / "paper.toml").write_text(
+        'slug = "toy"\ntitle = "T"\nauthors = "A"\nidentifier = "I"\nyear = 2026\n'
+        '[[finding]]\nid = "one"\ntitle = "One"\nstatement = "One."\n'
+        '[[finding]]\nid = "two"\ntitle = "Two"\nstatement = "Two."\n'
+        f"[finding.borrows]\n{finding} = 'it is the same but for the seeds'\n"
+    )
+    for name, holds in (("one", "above(0.5)"), ("two", regions)):
+        (folder / f"test_{name}.py").write_text(
+            "from claimbench import above, causal_lm, claim, interval, negative, positive\n"
+            f"@claim('toy/{name}', on=causal_lm(organism='fake'), holds={holds}, why='ours', documented='large', bounds=9.0,\n"
+            "       controls=[positive(on='planted'), negative(on='lacking')])\n"
+            f"def {name}(lm):\n    'Level.'\n    return lm.facts['level']\n"
+        )
+    return {claim.name: claim for claim in load_claims([folder], folder).values()}
+
+
+def row(what: str, tier: str) -> dict[str, Any]:
+    return {
+        "what": what, "of": "x", "on": "fake", "share": 0.0, "low": 0.0, "high": 0.097, "independent": 36, "tier": tier,
+        "meets": tier == "direct", "note": "",
+    }  # fmt: skip
+
+
+def test_direct_rates_may_be_borrowed_from_a_claim_of_the_same_protocol_and_meet_nothing(tmp_path: Path) -> None:
+    made = lender_and_borrower(tmp_path, "one")
+    keep.keep_rates(made["one"], [row("null", "direct"), row("power", "direct"), row("edge", "resampled")], "2026-11-24")
+    keep.keep_rates(made["two"], [row("null", "resampled"), row("power", "direct")], "2026-11-25")
+    found = keep.calibration_of(made["two"])
+    assert found is not None
+    kinds = [(one["what"], one["tier"]) for one in found["rows"]]
+    assert kinds == [("null", "resampled"), ("power", "direct"), ("null", "borrowed")]
+    (borrowed,) = found["rows"][2:]
+    assert not borrowed["meets"] and words.met(borrowed) == "not counted"
+    assert words.rate(borrowed).endswith("of 36 independent verdicts, from one: it is the same but for the seeds")
+    assert words.calibration(found).startswith("1 of 1 direct rates meet their bound; none where it is absent")
+    fake_family("planted", [8.0])
+    again = keep.calibration_of(made["two"])
+    assert again is not None and "(STALE: subjects)" in again["rows"][2]["note"] and again["stale"] == ["subjects"]
+    assert set(keep.rates_of_all(tmp_path)) == {f"{tmp_path.name}/one", f"{tmp_path.name}/two"}
+
+
+@pytest.mark.parametrize(("finding", "regions"), [("three", "above(0.5)"), ("one", "interval(0.1, 0.5)")])
+def test_a_claim_of_another_kind_lends_nothing(tmp_path: Path, finding: str, regions: str) -> None:
+    made = lender_and_borrower(tmp_path, finding, regions)
+    keep.keep_rates(made["two"], [row("null", "resampled")], "2026-11-25")
+    with pytest.raises(DeclarationError, match=f"borrows the calibration of '{finding}'"):
+        keep.calibration_of(made["two"])
+
+
+def test_the_list_says_how_many_rates_are_met(tmp_path: Path) -> None:
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    made = lender_and_borrower(folder, "one")
+    keep.keep_rates(made["one"], [row("null", "direct"), {**row("power", "direct"), "meets": False}], "2026-11-24")
+    entries = [
+        {"finding": "toy/one", "claims": ["claims/toy/test_one.py::one"]},
+        {"finding": "toy/two", "claims": ["claims/toy/test_two.py::two"]},
+        {"finding": "toy/three", "claims": []},
+    ]
+    assert in_short(entries, tmp_path) == {"toy/one": "1 of 2 met", "toy/two": "none", "toy/three": ""}
+
+
+def test_a_claim_states_the_distance_that_is_planned_for(tmp_path: Path) -> None:
+    claim = declared(noisy, controls=CONTROLS, distance=2.0)
+    assert power(claim, "id", checked(store=tmp_path / "store"))["effects"]["effect"]["distance"] == 2.0
 
 
 def test_power_names_its_burned_pilots(tmp_path: Path, made: Claim) -> None:

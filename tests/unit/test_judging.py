@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 from claimbench import above, rate_above, variant
+from claimbench.errors import DeclarationError
 from claimbench.running.judging import Standing, replay, stand
-from claimbench.running.measure import Replicate
+from claimbench.running.measure import Part, Replicate
 from claimbench.running.profile import PROFILES
 from claimbench.statistics import Prompts, Seeds
 from claimbench.verdict import Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from running_fakes import declared, fake_family, item, level, replicate, session
+from running_fakes import declared, fake_family, fake_lm, item, level, replicate, session
 
 S, R, I, N, V, E = (  # noqa: E741
     Verdict[name] for name in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT_APPLICABLE", "INVALID", "ERROR")
@@ -236,3 +237,43 @@ def one(index: int, told: float | str | None) -> Replicate:
     if told == "same":
         found.parts["effect:"]["network"] = "one"
     return found
+
+
+def by_template(lm: Any, rng: Any, template: Any) -> float:
+    """A number of the template, and a little of the batch."""
+    return 0.2 + float(template.normal()) / 4 + float(rng.normal()) / 100
+
+
+def test_batches_of_one_template_share_its_stream_and_are_one_replicate(tmp_path: Path) -> None:
+    made = declared(by_template, holds=above(0.0, unit="nat"), per_cluster=3, most=20, bounds=2.0)
+    mine, opened = item(made, "gpt", "model"), session(tmp_path, live={"gpt": fake_lm(1.0, "x")})
+    found = opened.run(mine)
+    effects = [one["effects"]["effect"][0] for one in found["replicates"]]
+    assert len(effects) == 3 * found["n"] and "template" in found["reason"]
+    for first in range(0, len(effects), 3):
+        assert max(effects[first : first + 3]) - min(effects[first : first + 3]) < 0.1  # of one template
+    again = session(tmp_path, live={"gpt": fake_lm(1.0, "x")})
+    for index in range(len(effects), len(effects) + 4):  # topped up, the last template not to its end
+        again.measurer.replicate(mine, index)
+    later = again.run(mine)
+    assert (later["n"], later["verdict"], later["reason"]) == (found["n"], found["verdict"], found["reason"])
+    by_batch = item(declared(by_template, holds=above(0.0, unit="nat"), most=20, bounds=2.0), "gpt", "model")
+    assert again.measurer._key(by_batch, Part("effect"), 0) != again.measurer._key(mine, Part("effect"), 0)
+
+
+def test_on_a_family_every_seed_has_a_template_of_its_own() -> None:
+    made = declared(by_template, per_cluster=3)
+    assert item(made).per_cluster == 1 and item(made, "gpt", "model").per_cluster == 3
+
+
+def test_an_undecided_verdict_says_what_it_could_have_seen_beside_the_stated_distance() -> None:
+    values = levels(0.4, 0.45, 0.55, 0.6, 0.42, 0.58)
+    standing, _ = play(values, of=item(declared(distance=0.3)))
+    assert standing.verdict is I and "it would have seen 0.1 or more from the edge (d* is 0.3)" in standing.reason
+    assert "d*" not in play(values)[0].reason and "would have seen 0.1 or more" in play(values)[0].reason
+
+
+@pytest.mark.parametrize("wrong", [{"distance": 0.0}, {"distance": {"other": 1.0}}, {"per_cluster": 0}])
+def test_a_distance_or_a_size_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(DeclarationError, match=r"distance|per_cluster"):
+        declared(**wrong)
