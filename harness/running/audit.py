@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..claim import Claim
+from ..statistics import Seeds
 from ..subjects.lm import LM
 from ..verdict import Verdict
 from .audit_faults import FAULTS, HALF_MISSING, MEASURED, OUTLIER, SHARED, WATCHING, Fault, Log, wild
@@ -157,15 +158,23 @@ def _settled(session: Session, item: Item) -> tuple[Standing, list[Replicate]]:
 
 
 def settle(session: Session, item: Item, replicates: Sequence[Replicate] = ()) -> tuple[Standing, list[Replicate]]:
-    """Measure an item until it is decided, after the replicates given; where it stands and on which replicates."""
+    """Measure an item until it is decided, after the replicates given; where it stands and on which replicates.
+
+    Beyond the first look nothing is trained for it: it stands as it does there.
+    """
     have = list(replicates)
     standing = session.stand(item, have)
-    while standing.wants > len(have):
+    while standing.wants > len(have) and (session.measurer.ready(item, len(have)) or len(have) < _first_look(session, item)):
         replicate = session.measurer.replicate(item, len(have))
         assert replicate is not None
         have.append(replicate)
         standing = session.stand(item, have)
     return standing, have
+
+
+def _first_look(session: Session, item: Item) -> int:
+    design = session.design(item)
+    return design.looks[0] if isinstance(design, Seeds) else design.most
 
 
 def _under(fault: Fault, base: Item, honest: _Honest, session: Session) -> Found:
@@ -262,7 +271,9 @@ def _outlier(base: Item, honest: _Honest, session: Session) -> Found:
     taken = [name for name in first.parts if name in ("effect:", "rerun:")]
     changed = {name: {**first.parts[name], "effects": effects} for name in taken}
     outlier = Replicate(first.index, {**first.parts, **changed})
-    standing, _ = settle(session, base, [outlier, *honest.replicates[1:]])
+    standing, have = settle(session, base, [outlier, *honest.replicates[1:]])
+    if standing.verdict is Verdict.INCONCLUSIVE and standing.wants > len(have):
+        return Found("absent", "", f"with an outlier it takes {standing.wants} seeds, of which {len(have)} are recorded")
     if standing.verdict is honest.verdict:
         return Found("kept", "verdict", standing.reason, standing.verdict.value)
     said = f"one outlier turned {honest.verdict} into {standing.verdict}: {standing.reason}"

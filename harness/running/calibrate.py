@@ -94,9 +94,14 @@ def _effects(replicates: Sequence[Replicate]) -> list[dict[str, Any]]:
 
 
 def pool(trial: Trial, session: Session) -> Block:
-    """The effects of a trial on all seeds of its subject: those that verdicts use, so nothing fresh."""
-    most = session.design(trial.item).most
-    return {"effects": _effects(replicates_from(session, trial.item, 0, most))}
+    """The effects of a trial on all seeds of its subject: those that verdicts use, so nothing fresh.
+
+    Of arms those up to the first look, and further ones as far as they are recorded or stored: a pool is worth no training.
+    """
+    item, design = trial.item, session.design(trial.item)
+    first = design.looks[0] if hasattr(design, "looks") else design.most
+    n = next((index for index in range(first, design.most) if not session.measurer.ready(item, index)), design.most)
+    return {"effects": _effects(replicates_from(session, item, 0, n))}
 
 
 def _plain(effects: Mapping[str, Value]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def document(
     """
     attach_controls(results, claims)
     attach_adjusted(results)
+    tell_apart(results)
     return {
         "schema": SCHEMA,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -93,6 +94,17 @@ def attach_controls(results: Sequence[dict[str, Any]], claims: Mapping[str, Clai
             )
         result["controls"] = docs
         result["sound"] = soundness(docs)
+
+
+def tell_apart(results: Sequence[dict[str, Any]]) -> None:
+    """Where several claims test one finding, add each one's name to the finding's title."""
+    claims: dict[str, set[str]] = {}
+    for result in results:
+        claims.setdefault(result["finding"], set()).add(result["claim"])
+    for result in results:
+        if len(claims[result["finding"]]) > 1:
+            name = result["claim"].rpartition("::")[2].replace("_", " ")
+            result["title"] = f"{result['title'].removesuffix(f': {name}')}: {name}"
 
 
 def soundness(docs: Sequence[Mapping[str, Any]]) -> bool | None:

@@ -82,20 +82,21 @@ def run(
         task=task,
     )
     if options.task is not None and tokenizer is not None:
-        from ..measures.tasks import check_tokens
+        from ..measures.task_sets import suited
 
-        check_tokens(options.task, tokenizer)
+        suited(options.task, [(name, tokenizer)])
     session = Session(options, live={name: lm})
     results: list[dict[str, Any]] = []
     chosen = _chosen(claims, root)
     for identity, claim in chosen.items():
         items: list[Item] = list(items_of(claim, identity, models=[Subject(name, "model")]))
         results += [session.run(item) for item in items]
-    from .document import attach_controls
+    from .document import attach_controls, tell_apart
     from .suite import attach_adjusted
 
     attach_controls(results, chosen)
     attach_adjusted(results)
+    tell_apart(results)
     return [Result(found) for found in results]
 
 

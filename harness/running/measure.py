@@ -158,6 +158,10 @@ class Measurer:
             with suppress(DeclarationError, InvalidMeasurement, NotApplicable):
                 self.runs.get_all(recipe, indices)
 
+    def ready(self, item: Item, index: int) -> bool:
+        """Whether a replicate needs no training: every run of its arms is recorded or stored."""
+        return not any(self.runs.missing(recipe, [index]) for recipe in item.arms.values())
+
     def _kept(self, key: str) -> dict[str, Any] | None:
         """The entry of a key; what went wrong in an earlier run is no measurement and is tried once more in this one."""
         body = self.store.get(key)

@@ -14,6 +14,7 @@ from claimbench.control import Control
 from claimbench.running.audit import audit, planted, shared_data
 from claimbench.running.audit_faults import FAULTS, MEASURED, WATCHING, Fault, wild
 from claimbench.running.item import Item, Subject
+from claimbench.running.measure import Measurer
 from claimbench.running.session import Session
 from claimbench.subjects.lm import LM
 
@@ -103,6 +104,13 @@ def test_the_positive_control_stands_in_where_the_claim_itself_is_not_supported(
     made = declared(holds=above(1.95, unit="nat"), controls=[positive(on="fake-strong"), negative(level=nothing)])
     entry = audit(made, "toy", session(tmp_path), {})
     assert (entry["subject"], entry["verdict"]) == ("fake-strong", "SUPPORTED") and "fake-strong" in entry["as"]
+
+
+def test_an_audit_trains_nothing_beyond_the_first_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Measurer, "ready", lambda self, item, index: index < 6)
+    found = came(declared(controls=CONTROLS), tmp_path)
+    assert found["outlier"]["outcome"] == "absent" and "takes 11 seeds, of which 6 are recorded" in found["outlier"]["reason"]
+    assert found["sign"]["by"] == "verdict" and found["seeds"]["by"] == "receipt"
 
 
 def either_way(level: float, rng: Any, sign: float = 1.0) -> float:

@@ -16,6 +16,7 @@ from claimbench.reporting import words
 from claimbench.running import calibrate, committed, fresh, keep
 from claimbench.running.calibrate import Trial, block, completed, pool, rates_of, trials_of
 from claimbench.running.collecting import load_claims
+from claimbench.running.measure import Measurer
 from claimbench.running.options import checked
 from claimbench.running.power import power, power_text
 from claimbench.running.rate_commands import in_short, rates_text
@@ -193,6 +194,15 @@ def test_a_recorded_family_is_a_pool_and_the_constructed_one_stands_beside_it(
     drawn = [row for row in found if row["tier"] == "resampled"]
     assert len(drawn) == 3 and {row["independent"] for row in drawn} == {1}
     assert not any(row["meets"] for row in drawn) and {words.met(row) for row in drawn} == {"not counted"}
+
+
+def test_a_pool_is_worth_no_training(tmp_path: Path, made: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrate, "renewable", lambda subject: False)
+    assert len(pool(trial(made, "lacking"), session(tmp_path))["effects"]) == 11
+    monkeypatch.setattr(Measurer, "ready", lambda self, item, index: index < 8)
+    assert len(pool(trial(made, "lacking"), session(tmp_path))["effects"]) == 8
+    monkeypatch.setattr(Measurer, "ready", lambda self, item, index: False)
+    assert len(pool(trial(made, "lacking"), session(tmp_path))["effects"]) == 6  # a verdict takes as many
 
 
 def test_rates_are_committed_beside_the_controls_and_say_what_changed(
