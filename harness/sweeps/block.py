@@ -37,13 +37,16 @@ class Seen:
 
 
 class Block:
-    """`variants` on `rows` of a compact batch: rows of a pass are those of the first variant, then of the second, ..."""
+    """`variants` on `rows` of a compact batch: rows of a pass are those of the first variant, then of the second, ...
+
+    first: the position at which the pass begins; keys and values are always those of all positions.
+    """
 
     def __init__(
-        self, lm: LM, variants: Sequence[Variant], seen: Sequence[Seen], batch: Batch, rows: slice, plains: Plains
+        self, lm: LM, variants: Sequence[Variant], seen: Sequence[Seen], batch: Batch, rows: slice, plains: Plains, first: int = 0
     ) -> None:
         self.lm, self.variants, self.seen, self.plains, self.rows = lm, variants, seen, plains, rows
-        self.batch = batch[rows]
+        self.batch, self.first = batch[rows], first
 
     def entering(self, layer: int, stream: torch.Tensor) -> torch.Tensor:
         """What enters the first layer, with what variants change behind the layer before it and before it."""
@@ -67,8 +70,12 @@ class Block:
         return changed
 
     def _written(self, variant: Variant, seen: Seen, change: Change, site: Site, values: torch.Tensor) -> torch.Tensor:
-        given, ends = self.plains.given(change, self.rows), self.batch.ends
-        at = At(self.batch.ids, self.rows, self.lm.known_tokens, given=given, ends=ends)
+        given, ids, first = self.plains.given(change, self.rows), self.batch.ids, self.first
+        if first and (change.at_kind or site.kind) not in ("k", "v"):
+            given = {site: part if part.shape[1] == 1 else part[:, first:] for site, part in given.items()}
+            at = At(ids[:, first:], self.rows, self.lm.known_tokens, first, given=given, past=ids)
+        else:
+            at = At(ids, self.rows, self.lm.known_tokens, given=given, ends=self.batch.ends)
         after, _, _, mask = write(change, site, values, at, self.lm.size)
         number = variant.changes.index(change)
         seen.fired[number] += len(values) if mask is None else int(mask.any(-1).sum())

@@ -26,12 +26,14 @@ class Levers:
     """A split model and what may be left out in it.
 
     split: None where a pass cannot begin at a layer. inside: layers whose attention block a pass can begin inside.
-    trims: whether the last layer can run at some positions only. refused: by lever, why it is not used.
+    trims: whether the last layer can run at some positions only. reuses: whether positions before the first that changes
+    need not run, where keys and values are those of the plain run. refused: by lever, why it is not used.
     """
 
     split: Split | None = None
     inside: frozenset[int] = frozenset()
     trims: bool = False
+    reuses: bool = False
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -76,7 +78,25 @@ def find(instrument: Instrument, probe: torch.Tensor) -> Levers:
                 _bears(found, "some positions of the last layer", split, probe, plain, starts, keep)
                 for keep in ((probe.shape[1] - 1,), (1, probe.shape[1] - 2))
             )
+        found.reuses = _reuses(found, split, probe, plain, streams, heads)
     return found
+
+
+def _reuses(
+    found: Levers, split: Split, probe: torch.Tensor, plain: torch.Tensor, streams: list[torch.Tensor], heads: list[torch.Tensor]
+) -> bool:
+    lever = "keys and values before a changed position"
+    try:
+        past = split.past(probe)
+    except Exception as error:  # as below
+        found.refused[lever] = f"{type(error).__name__}: {error}"
+        return False
+    starts = []
+    for position in {1, probe.shape[1] - 1}:
+        rest, after = ([part[:, position:].contiguous() for part in parts] for parts in (streams, heads))
+        starts += [Start(at, stream, None, position, past) for at, stream in enumerate(rest)]
+        starts += [Start(at, rest[at], after[at], position, past) for at in found.inside]
+    return _bears(found, lever, split, probe, plain, starts)
 
 
 def _bears(

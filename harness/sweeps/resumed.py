@@ -20,8 +20,8 @@ from .levers import Levers
 from .pace import Pace
 from .plains import OWN, Plains
 from .reading import Reading
-from .split import Split, Start
-from .variants import Variant
+from .split import Past, Split, Start
+from .variants import Variant, first_position
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +52,7 @@ class Resumed:
         self.reading, self.batch, self.ids = reading, reading.batch, reading.batch.ids
         self.values: list[torch.Tensor | None] = [None] * len(variants)
         self.plain: torch.Tensor
+        self.past: Past
         self.parts: list[list[torch.Tensor]] = [[] for _ in variants]
         self.seen = [Seen() for _ in variants]
         kinds = sorted({kind for variant in variants for kind, _ in variant.by_place})
@@ -62,37 +63,45 @@ class Resumed:
 
     def sweep(self) -> int:
         """Run all variants; how many of them a pass took in the end."""
-        groups: dict[tuple[int, bool], list[int]] = {}
+        groups: dict[tuple[int, bool, int], list[int]] = {}
+        n, t = self.ids.shape
         for number, variant in enumerate(self.variants):
             inside = variant.inside and variant.start in self.levers.inside
-            groups.setdefault((variant.start, inside), []).append(number)
-        plains = Plains(self.lm, self.split, self.variants, self.batch, {start for start, inside in groups if inside})
-        n, t = self.ids.shape
+            reuses = self.levers.reuses and self.batch.length is None
+            first = first_position(variant, t) if reuses else 0
+            groups.setdefault((variant.start, inside, first), []).append(number)
+        plains = Plains(self.lm, self.split, self.variants, self.batch, {start for start, inside, _ in groups if inside})
+        if any(first for *_, first in groups):
+            self.past = self._past()
         rows = max(1, min(MOST_TOKENS // t, self.lm.batch_size or MOST_TOKENS))
         pace = Pace(max(1, rows // n))
-        for layer, stream in plains.walk(max(start for start, _ in groups)):
-            for inside in (False, True):
-                left = list(groups.get((layer, inside), ()))
+        for layer, stream in plains.walk(max(start for start, *_ in groups)):
+            for key in sorted(key for key in groups if key[0] == layer):
+                _, inside, first = key
+                left = list(groups[key])
                 while left:
                     size = pace.size(len(left)) if n <= rows else 1
                     now, left = left[:size], left[size:]
                     began = time.perf_counter()
                     for begin in range(0, n, rows):
-                        self._pass(now, slice(begin, min(n, begin + rows)), plains, layer, stream, inside)
-                    pace.took(size, (time.perf_counter() - began) / (size * self._work(layer)))
+                        self._pass(now, slice(begin, min(n, begin + rows)), plains, stream, key)
+                    pace.took(size, (time.perf_counter() - began) / (size * self._work(layer, first)))
         self.plain = self._plain(layer, stream)
         for number in range(len(self.variants)):
             self._finish(number)
         return pace.chosen
 
-    def _pass(self, now: list[int], rows: slice, plains: Plains, layer: int, stream: torch.Tensor, inside: bool) -> None:
+    def _pass(self, now: list[int], rows: slice, plains: Plains, stream: torch.Tensor, key: tuple[int, bool, int]) -> None:
         """Some variants on some rows, in one batch; what they measure is added to `parts`."""
-        block = Block(self.lm, [self.variants[at] for at in now], [self.seen[at] for at in now], self.batch, rows, plains)
+        layer, inside, first = key
+        block = Block(self.lm, [self.variants[at] for at in now], [self.seen[at] for at in now], self.batch, rows, plains, first)
         many = len(now)
         ids = self.ids[rows].repeat(many, 1)
-        start = Start(layer, block.entering(layer, stream[rows].repeat(many, *(1,) * (stream.dim() - 1))))
+        start = Start(layer, block.entering(layer, stream[rows, first:].repeat(many, *(1,) * (stream.dim() - 1))), position=first)
+        if first:
+            start.past = self.past.of(rows, many)
         if inside:
-            outputs = plains.values[OWN, "z", layer][rows]
+            outputs = plains.values[OWN, "z", layer][rows, first:]
             start.heads = block.alter("z", layer, outputs.repeat(many, 1, 1, 1))
         plan = block.plan(layer, inside)
         last = len(self.split.layers) - 1
@@ -103,7 +112,7 @@ class Resumed:
 
     def _body(self, ids: torch.Tensor, plan: Plan, start: Start, rows: slice, trims: bool = True) -> torch.Tensor:
         """What the head takes at the positions that the measure reads."""
-        if self.reading.same is not None and trims and self.levers.trims:
+        if self.reading.same is not None and trims and self.levers.trims and start.past is None:
             return self.split.body(ids, plan, start, self.reading.same)
         return self.reading.pick(self.split.body(ids, plan, start), rows)
 
@@ -142,6 +151,16 @@ class Resumed:
         self.lm.recorder.forward_passes += n
         return torch.cat(found)
 
+    def _past(self) -> Past:
+        """Keys and values of the plain run, a part of the rows at a time."""
+        n, t = self.ids.shape
+        step = max(1, MOST_TOKENS // t)
+        parts = [self.split.past(self.ids[begin : begin + step]) for begin in range(0, n, step)]
+        self.lm.recorder.forward_passes += n
+        layers = range(len(self.split.layers))
+        keys, values = ([torch.cat([getattr(part, name)[at] for part in parts]) for at in layers] for name in ("keys", "values"))
+        return Past(keys, values, torch.cat([part.hidden for part in parts]))
+
     def _first(self) -> torch.Tensor:
         """Logits of the first row, compared with those of the model run as a whole."""
         one = slice(0, 1)
@@ -177,12 +196,12 @@ class Resumed:
             check(receipt, expected, seen.still and not neutral, None)
             self.lm.recorder.receipts.append(receipt)
 
-    def _work(self, layer: int) -> float:
+    def _work(self, layer: int, first: int) -> float:
         """Operations of a pass that begins at a layer, in parts of the whole: so passes of different layers compare."""
         weights: int = sum(weight.numel() for part in self.split.layers[layer:] for weight in part.parameters())
         positions = self.reading.measure.positions
         read = 1.0 if positions is None else len(positions) / self.ids.shape[1]
-        return weights + read * self.lm.vocab * self.lm.size.width
+        return weights * (1 - first / self.ids.shape[1]) + read * self.lm.vocab * self.lm.size.width
 
 
 def heads_of(split: Split, hidden: torch.Tensor, vocab: int) -> Iterator[tuple[int, int, torch.Tensor]]:

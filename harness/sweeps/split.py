@@ -7,11 +7,13 @@ a lever gives is compared with the plain model on a probe before it is used; see
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..errors import NotApplicable
 from ..interventions.attention import Plan
 from ..interventions.instrument import _lock as lock
 from .products import by_onednn, faster
@@ -51,16 +53,36 @@ class Inner:
     trims: bool = False
 
 
+@dataclass(frozen=True)
+class Past:
+    """What a run without interventions leaves behind: of each layer keys and values, and what the head takes.
+
+    keys, values: by layer, [rows, key heads, seq, head_dim]. hidden: [rows, seq, width].
+    """
+
+    keys: list[torch.Tensor]
+    values: list[torch.Tensor]
+    hidden: torch.Tensor
+
+    def of(self, rows: slice, many: int) -> Past:
+        """Some rows, so many times over."""
+        keys, values = ([part[rows].repeat(many, 1, 1, 1) for part in parts] for parts in (self.keys, self.values))
+        return Past(keys, values, self.hidden[rows].repeat(many, 1, 1))
+
+
 @dataclass
 class Start:
     """Where a pass begins: at `layer`, which takes `stream` [rows, seq, width]; None: embeddings, at layer 0.
 
     heads: outputs of this layer's heads [rows, seq, heads, head_dim]; with them the layer begins at its output projection.
+    past: of positions before `position`, which are not run; stream and heads are then those of the others.
     """
 
     layer: int = 0
     stream: torch.Tensor | None = None
     heads: torch.Tensor | None = None
+    position: int = 0
+    past: Past | None = None
 
 
 class Split:
@@ -92,10 +114,43 @@ class Split:
                 if start.layer < last:
                     self._begin(stack, start, None)
                 self._trim(stack, plan, list(keep), start.stream if start.layer == last else None)
-            found = self.base(input_ids=ids, use_cache=False)
+            found = self.base(input_ids=ids[:, start.position :], **self._cached(start))
         self.output = type(found)
         hidden: torch.Tensor = found[0]
+        if start.past is not None:
+            hidden = torch.cat([start.past.hidden[:, : start.position], hidden], 1)
         return hidden if keep is None else hidden[:, list(keep)]
+
+    def past(self, ids: torch.Tensor) -> Past:
+        """What a run of ids leaves behind; NotApplicable where that is not keys and values of all positions."""
+        from transformers import DynamicCache
+        from transformers.cache_utils import DynamicLayer
+
+        cache = DynamicCache()
+        with ExitStack() as stack:
+            self._enter(stack, Plan(), len(ids), 0)
+            hidden = self.base(input_ids=ids, **self._holding(cache))[0]
+        layers: Any = cache.layers
+        if len(layers) != len(self.layers) or any(type(layer) is not DynamicLayer for layer in layers):
+            raise NotApplicable(f"{self.instrument.family} does not keep keys and values of every layer and position")
+        return Past([layer.keys for layer in layers], [layer.values for layer in layers], hidden)
+
+    def _cached(self, start: Start) -> dict[str, Any]:
+        """Options of a pass: the cache that holds what was before the position at which it begins."""
+        if start.past is None:
+            return {"use_cache": False}
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(zip(start.past.keys, start.past.values, strict=True)):
+            # Layers that do not run are asked for their length alone.
+            rows = slice(None) if layer >= start.layer else slice(1)
+            cache.update(keys[rows, :, : start.position], values[rows, :, : start.position], layer)
+        return self._holding(cache)
+
+    def _holding(self, cache: Any) -> dict[str, Any]:
+        names = inspect.signature(self.base.forward).parameters
+        return {"use_cache": True, "cache" if "cache" in names else "past_key_values": cache}
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits float32 [rows, k, vocab] of what the body gave."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeclarationError
-from ..interventions.changes import Change, Patch
+from ..interventions.changes import Change, Patch, Scale
 from ..interventions.edges import Cut, Hold
 from ..interventions.holding import changes_of
 from ..interventions.padding import Batch
@@ -121,6 +121,23 @@ def resumable(lm: LM, variant: Variant, batch: Batch) -> bool:
             if not same or source.sites:
                 return False
     return True
+
+
+def first_position(variant: Variant, length: int) -> int:
+    """The first position that a variant changes in sequences of this length; 0 where that is not known."""
+    return min(_first(change, site, length) for made in variant.by_place.values() for change, site in made)
+
+
+def _first(change: Change, site: Site, length: int) -> int:
+    where = site.where
+    if type(change) is Cut:  # what a query no longer sees changes nothing before it
+        where = change.edges.queries if change.edges.mask is None else None
+    elif type(change) not in (Patch, Scale):
+        return 0
+    if where is None or (where.positions is None and where.span is None):
+        return 0
+    meant = where.mask(torch.zeros((1, length), dtype=torch.long), None)[0]
+    return int(meant.int().argmax()) if bool(meant.any()) else 0
 
 
 def _variant(view: Any) -> Variant:

@@ -173,6 +173,36 @@ def test_neurons_queries_and_edges(family: str) -> None:
         np.testing.assert_allclose(sweep(lm, cut, ids, measure).values, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "bloom"])
+def test_positions_before_the_first_that_changes_are_those_of_the_plain_run(family: str) -> None:
+    """Reused keys and values change no number: the same sweep with the lever and without, and the loop over views."""
+    lm, ids = tiny_lm(family), some_ids(3, 7)
+    levers = levers_of(lm)
+    assert levers.reuses
+    sites = ["L0.pre@3", "L0.mlp@-1", "L1.attn@2:5", "L0.post@4,6", "L1.pre@0", "L1.N3.neurons@1:"]
+    for mode in ("zero", "mean", "position mean", "resample"):
+        for measure in (loss(), loss_at([2, -1]), last_token_loss([5, 6, 7])):
+            found = sweep(lm, sites, ids, measure, mode, np.random.default_rng(3))
+            np.testing.assert_allclose(found.values, by_views(lm, sites, ids, measure, mode), atol=1e-5)
+    heads_at = ["L0.H1.z@4", "L0.H1.q@5", "L1.H0.k@3", "L0.H2.v@2:"] if family in ("gpt2", "llama") else []
+    many = [*heads_at, *(edges(lm, [(5, 2), (3, 3)], layers=[0]) if heads_at else [])] or ["L0.mlp@3"]
+    found = sweep(lm, many, ids, loss())
+    levers.reuses = False
+    plainly = sweep(lm, many, ids, loss())
+    levers.reuses = True
+    np.testing.assert_allclose(found.values, plainly.values, atol=1e-5)
+    assert np.abs(found.effects).min() > 0 and not found.naive
+
+
+def test_fewer_positions_run_where_keys_are_reused() -> None:
+    lm, ids, seen = tiny_lm("gpt2"), some_ids(2, 8), []
+    assert levers_of(lm).reuses
+    handle = lm.model.transformer.h[1].mlp.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
+    sweep(lm, ["L0.mlp@6"], ids, loss())
+    handle.remove()
+    assert 2 in seen
+
+
 def test_sets_across_layers_and_views_of_other_kinds() -> None:
     lm, ids, other = tiny_lm("llama"), some_ids(4, 8), some_ids(4, 8, 9)
     views = [
