@@ -109,11 +109,12 @@ class ExpectedDoc(TypedDict):
 
 
 class DocumentedDoc(TypedDict):
-    """What the paper says: words, and the number when it gives one."""
+    """What the paper says: words, and the number when it gives one; `difference` is why the measured effect is another."""
 
     text: str
     value: float | None
     unit: str
+    difference: str
 
 
 class RecordedDoc(TypedDict):

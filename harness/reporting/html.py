@@ -124,6 +124,7 @@ def pages(document: Document, comparison: Mapping[str, Any] | None = None) -> di
             compact=len(report.subjects) > COMPACT,
             dense=len(report.subjects) > DENSE,
             comparison=comparison,
+            on_its_own=False,
             compared=_compared(report, comparison),
             **shell(),
         )

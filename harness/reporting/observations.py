@@ -59,7 +59,7 @@ def table(content: Mapping[str, Any]) -> Markup:
             cells.append(Markup('<td class="{}" dir="auto">{}</td>').format(kind, shown))
         body.append(Markup("<tr>{}</tr>").format(join(cells)))
     return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table><thead><tr>{}</tr></thead>'
+        '<div class="scroll" tabindex="0" role="group" aria-label="{}"><table><thead><tr>{}</tr></thead>'
         "<tbody>{}</tbody></table></div>"
     ).format(str(content.get("title") or "table"), head, join(body))
 
@@ -195,7 +195,7 @@ def heads(content: Mapping[str, Any]) -> Markup:
         ", ".join(f"{layer}.{head}" for layer, head in sorted(marked))
     ) if marked else ""  # fmt: skip
     told = Markup('<p class="note">Columns are heads. Strongest, as layer.head: {}.{}</p>').format(top_heads or "none", chosen)
-    frame = Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>{}')
+    frame = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>{}')
     return frame.format(str(content.get("title") or "heads"), drawn, told)
 
 

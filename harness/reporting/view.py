@@ -138,11 +138,11 @@ class Report:
     papers: list[PaperView]
     subjects: list[tuple[str, str]]
 
-    @property
+    @cached_property
     def claims(self) -> list[ClaimView]:
         return [claim for paper in self.papers for claim in paper.claims]
 
-    @property
+    @cached_property
     def results(self) -> list[Result]:
         """The verdicts that count: those of claims, not of their controls."""
         return [result for claim in self.claims for result in claim.results]
@@ -179,7 +179,7 @@ class Report:
             "peak_memory_mb": max((result["peak_memory_mb"] or 0 for result in every), default=0) or None,
         }
 
-    @property
+    @cached_property
     def look_first(self) -> list[dict[str, str]]:
         """What a reader must not miss: broken controls, untrusted or failed measurements, unexpected verdicts."""
         said = []

@@ -15,6 +15,7 @@ from .measure import Replicate
 from .trust import trust_of
 
 if TYPE_CHECKING:
+    from ..claim import Claim
     from ..statistics import EffectSummary, Judgement
     from .item import Item
     from .session import Session
@@ -61,7 +62,7 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
         "sound": None,
         "expected": expected,
         "unexpected": is_unexpected(expected, verdict),
-        "documented": {"text": claim.documented.text, "value": claim.documented.value, "unit": claim.documented.unit},
+        "documented": _documented(claim, session),
         "statement": claim.statement,
         "protocol": claim.protocol,
         "region_why": claim.why,
@@ -83,6 +84,13 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "rerun": session.rerun_line(item),
     }
+
+
+def _documented(claim: Claim, session: Session) -> dict[str, Any]:
+    """What the paper says, and what its card says of why the measured effect is another."""
+    paper, told = session.paper(claim), claim.documented
+    found = next((finding for finding in paper.findings if finding.id == claim.finding), None) if paper else None
+    return {"text": told.text, "value": told.value, "unit": told.unit, "difference": found.difference if found else ""}
 
 
 def control_ok(expected: Verdict, verdict: Verdict, profile: str, kind: str, on: str | None) -> bool | None:
