@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -122,13 +123,15 @@ def _check_task(options: Options) -> None:
         return
     if not options.given:
         raise UsageError(f"--task {options.task.name} is asked of a given model: add --model PATH")
-    from ..measures.tasks import check_tokens
+    from ..measures.task_sets import suited
     from ..subjects.loading import tokenizer_of
 
     for model in options.given:
         tokenizer = tokenizer_of(model)
         if tokenizer is not None:
-            check_tokens(options.task, tokenizer)
+            dropped = getattr(suited(options.task, [(model, tokenizer)]), "dropped", "")
+            if dropped:
+                print(f"claimbench: {dropped}", file=sys.stderr)
 
 
 def _recipe(recipe: str | None, models: object) -> str | None:
@@ -144,9 +147,9 @@ def _recipe(recipe: str | None, models: object) -> str | None:
 def _task(task: str | os.PathLike[str] | None) -> Task | None:
     if task is None:
         return None
-    from ..measures.tasks import read_task
+    from ..measures.task_sets import find_task
 
-    return read_task(Path(task))
+    return find_task(Path(task))
 
 
 def _baseline(path: str | os.PathLike[str] | None, match: Sequence[str], fail_on: str) -> Baseline | None:

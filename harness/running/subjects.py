@@ -46,6 +46,7 @@ class Subjects:
         self.device = device
         self.dtype = dtype
         self._task = task
+        self._tasks: dict[Subject, Task] = {}  # without the items of a set that a model's tokenizer splits
         self._models: dict[Subject, LM] = {Subject(name, "model"): lm for name, lm in (live or {}).items()}
         self._gaps: dict[Subject, str] = {}
         self._digests: dict[tuple[Subject, int], str] = {}  # by subject and never by name: two models may share one
@@ -108,7 +109,14 @@ class Subjects:
             return None
         if self._task is None:
             raise NotApplicable("it is asked of a task of yours: add --task FILE, JSON lines with prompt, target and distractor")
-        return self._task
+        if item.subject not in self._tasks:
+            from ..measures.task_sets import suited
+
+            lm = self.get(item.subject, 0)
+            tokenizer = None if lm is None else lm.tokenizer
+            known = [] if tokenizer is None else [(item.subject.name, tokenizer)]
+            self._tasks[item.subject] = suited(self._task, known)
+        return self._tasks[item.subject]
 
     def siblings(self, subject: Subject, index: int) -> Iterator[LM] | None:
         """Other seeds of the family, nearest first, each built when reached; None for a given model."""
