@@ -60,7 +60,7 @@ def replay(
 ) -> tuple[Standing, list[Replicate]]:
     """Where an item stands on what is stored, and the replicates that this takes: as if judged after each of them.
 
-    While nothing speaks against a replicate, judging cannot end between two looks; so it is done at looks only, and of
+    While all replicates pass, judging cannot end between two looks; so it is done at looks only, and of
     prompt batches (of which each one is a look) once for all, a decision being found by bisection: a further batch never
     changes one.
 
@@ -73,7 +73,10 @@ def replay(
     standing = judge(replicates)
     while (have := len(replicates)) < standing.wants:
         ahead: list[Replicate] = []
-        while have + len(ahead) < (standing.wants if by_looks else most):
+        target = standing.wants if by_looks else most
+        if not all(replicate.passed for replicate in replicates):
+            target = have + 1  # the share of those that fail may end it at any seed
+        while have + len(ahead) < target:
             found = stored(have + len(ahead))
             if found is None:
                 break
