@@ -54,6 +54,17 @@ def descend_by(
     return Path(beta2, tuple(recorded), iterates[np.array(recorded) - 1], reached, steps), said
 
 
+def walked(make: Callable[[list[Any]], Any], gradients: Array) -> Array:
+    """Weights after each of the gradients, both [steps, weights], from zero and in 64 bits, by the optimiser that `make` gives."""
+    weight = torch.nn.Parameter(torch.zeros(gradients.shape[1], dtype=torch.float64))
+    optimiser, found = make([weight]), np.empty(gradients.shape)
+    for step, gradient in enumerate(gradients):
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimiser.step()
+        found[step] = weight.detach().numpy()
+    return found
+
+
 def _path(make: Make, gradients: Array, rates: Array, betas: tuple[float, float]) -> tuple[Array, int | None]:
     """Iterates, and the step whose iterate was not finite, if one was."""
     x = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import adopt, data_copying, data_labels, data_natural, data_reversal, data_rules
+from . import adopt, amsgrad, data_copying, data_labels, data_natural, data_reversal, data_rules
 from .clamps import clamp, lm_of, output_replaced
 from .data_labels import label_pairs, label_rows
 from .data_natural import natural_text
@@ -37,6 +37,7 @@ __all__ = [
     "Together",
     "Yours",
     "adopt",
+    "amsgrad",
     "check",
     "clamp",
     "data_copying",

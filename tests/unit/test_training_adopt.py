@@ -1,4 +1,4 @@
-"""ADOPT: the identities by which the paper's rule is known."""
+"""ADOPT and the variants of AMSGrad: the identities by which each rule is known."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from claimbench.errors import DeclarationError
+from claimbench.simulations.by_torch import walked
 from claimbench.training import Recipe, network, task, train
 from claimbench.training.optimisers import made_optimiser
 
@@ -29,15 +31,9 @@ class Noise:
         return batch["scale"] * ((model(batch["x"]) - batch["x"][:, :2]) ** 2).mean()
 
 
-def path(gradients: np.ndarray, **options: Any) -> np.ndarray:
+def path(gradients: np.ndarray, recipe: Recipe = RECIPE, **options: Any) -> np.ndarray:
     """Weights after each gradient, from zero."""
-    weight = torch.nn.Parameter(torch.zeros(gradients.shape[1], dtype=torch.float64))
-    optimiser, found = made_optimiser(RECIPE.with_(optimiser_options=options), [weight]), []
-    for gradient in gradients:
-        weight.grad = torch.from_numpy(gradient)
-        optimiser.step()
-        found.append(weight.detach().numpy().copy())
-    return np.array(found)
+    return walked(lambda parameters: made_optimiser(recipe.with_(optimiser_options=options), parameters), gradients)
 
 
 GRADIENTS = np.random.default_rng(0).standard_t(3, size=(50, 4))
@@ -67,3 +63,36 @@ def test_the_first_step_moves_nothing_and_the_scale_of_gradients_does_not_matter
 def test_it_trains_by_name() -> None:
     run = train(RECIPE.with_(lr=0.02, steps=80, evaluate_every=20, evaluate_start=True), 0)
     assert run.final["loss"] < 0.2 * run.curve[0]["loss"]
+
+
+AMSGRAD = RECIPE.with_(optimiser="amsgrad-published")
+
+
+@pytest.mark.parametrize("correction", ["none", "before"])
+def test_the_path_of_amsgrad_is_that_of_the_written_rule(correction: str) -> None:
+    x, m, v, largest, expected = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(4), []
+    for t, g in enumerate(GRADIENTS, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+        largest = np.maximum(largest, v / (1 - 0.99**t if correction == "before" else 1))
+        x = x - 0.1 * (m / (1 - 0.9**t if correction == "before" else 1)) / (np.sqrt(largest) + 1e-8)
+        expected.append(x)
+    np.testing.assert_allclose(path(GRADIENTS, AMSGRAD, correction=correction), expected, rtol=1e-9)
+
+
+def test_where_second_moments_only_rise_amsgrad_is_adam_and_where_they_fall_it_moves_less() -> None:
+    rising = np.cumsum(np.ones((30, 2)), axis=0)
+    adam = path(rising, RECIPE.with_(optimiser="adam"))
+    np.testing.assert_allclose(path(rising, AMSGRAD, correction="before"), adam, rtol=1e-9)
+    np.testing.assert_allclose(path(rising, RECIPE.with_(optimiser="amsgrad")), adam, rtol=1e-9)
+    falling = np.concatenate([np.full((1, 2), 100.0), np.ones((300, 2))])
+    recipes = {"adam": RECIPE.with_(optimiser="adam"), "torch": RECIPE.with_(optimiser="amsgrad"), "published": AMSGRAD}
+    moves = {name: -np.diff(path(falling, recipe), axis=0)[-1] for name, recipe in recipes.items()}
+    assert (moves["published"] < 0.3 * moves["adam"]).all() and (moves["torch"] < 0.3 * moves["adam"]).all()
+
+
+def test_without_momentum_or_memory_all_variants_agree_and_do_not_see_the_scale() -> None:
+    once = [r.with_(betas=(0.0, 0.0)) for r in (AMSGRAD, RECIPE.with_(optimiser="amsgrad"))]
+    np.testing.assert_allclose(*(path(GRADIENTS, recipe) for recipe in once), rtol=1e-9)
+    np.testing.assert_allclose(path(1000 * GRADIENTS, AMSGRAD), path(GRADIENTS, AMSGRAD), rtol=1e-4)
+    with pytest.raises(DeclarationError, match='correction "after" is unknown; use one of none, before'):
+        path(GRADIENTS, AMSGRAD, correction="after")
