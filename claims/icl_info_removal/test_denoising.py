@@ -67,7 +67,7 @@ def planted(states, filters):
     first, most = states[0], max(states)
 
     def moved(layer, task, number):
-        read = np.linalg.svd(filters[layer][task].matrix)[2][: np.linalg.matrix_rank(filters[layer][task].matrix)]
+        read = filters[layer][task].reads
         inside = first[layer][task] @ read.T @ read
         return inside + (1 - 0.8 * number / most) * (first[layer][task] - inside)
 

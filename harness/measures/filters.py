@@ -43,6 +43,12 @@ class Filter:
         """States [n, width] as the filter leaves them."""
         return np.asarray(states @ self.matrix.T + self.added)
 
+    @property
+    def reads(self) -> Floats:
+        """Orthonormal directions that the filter reads, [rank, width]."""
+        size, directions = np.linalg.svd(self.matrix)[1:]
+        return np.asarray(directions[size > 1e-4 * size[0]])
+
 
 def last_states(lm: LM, asked: Asked, layer: int) -> Floats:
     """The residual stream behind a layer at the last token of each prompt, [n, width]; of a subject or a view."""
