@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claimbench import above, at_least, claim, negative, positive, recipe, step
 
-VANILLA, MOMENTUM = recipe("copying-vanilla"), recipe("copying-momentum")
+VANILLA, MOMENTUM, STRONG = recipe("copying-vanilla"), recipe("copying-momentum-one"), recipe("copying-momentum")
 SHIFT, AVERAGE = recipe("copying-key-shift"), recipe("copying-key-average")
 
 
@@ -28,7 +28,7 @@ def shown(observe, **runs):
 
 @claim(
     "momentum-attn/single-layer-induction",
-    arms={"momentum": MOMENTUM, "vanilla": VANILLA, "rival": SHIFT},
+    arms={"momentum": MOMENTUM, "strong": STRONG, "vanilla": VANILLA, "rival": SHIFT},
     requires=[at_least(0.9, "accuracy", rival_copies)],
     holds=above(0.5, unit="accuracy"),
     why="between the ledger's levels: above 0.8 with momentum, below 0.3 without",
@@ -39,14 +39,15 @@ def shown(observe, **runs):
         negative(momentum=VANILLA, label="no momentum"),
     ],
 )
-def one_layer_with_momentum_copies(momentum, vanilla, rival, observe):
+def one_layer_with_momentum_copies(momentum, strong, vanilla, rival, observe):
     """Accuracy on the second copy of a repeated span with momentum on queries and keys, minus that without.
 
     One layer of two heads over 32 words, [up to 8 words, R, R], R of 6 to 14 different words, so that no fixed lag helps. Momentum
-    of strength 4, the paper's for one layer, behind the rotary positions, values untouched. 400 steps each; the rival, whose
-    keys are those of the token before, has 200. 64 rows of uniform words, the first word of a copy left out.
+    of strength 1 behind the rotary positions, values untouched, 800 steps; strength 4, near the paper's for one layer, is
+    shown. The vanilla layer has 400 steps, the rival, whose keys are those of the token before, 200. 64 rows of uniform words,
+    the first word of a copy left out.
     """
-    shown(observe, momentum=momentum, vanilla=vanilla, rival=rival)
+    shown(observe, momentum=momentum, strong_momentum=strong, vanilla=vanilla, rival=rival)
     return copying(momentum) - copying(vanilla)
 
 
@@ -66,7 +67,7 @@ def momentum_does_better_than_access_to_the_token_before(momentum, rival, observ
     """Accuracy on the second copy with momentum, minus that of a layer whose keys are averaged with those of the token before.
 
     The average is a low-pass filter, momentum a high-pass one; both give keys access to the token before. Nets and data of the
-    first claim; momentum has 400 steps, the average 300.
+    first claim; momentum has 800 steps, the average 300.
     """
     shown(observe, momentum=momentum, average=rival)
     return copying(momentum) - copying(rival)
