@@ -72,8 +72,8 @@ class Commands(Parser):
         made = self._sub.add_parser(
             name,
             help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            description=textwrap.fill(f"{text[0].upper()}{text[1:]}.", columns()),
+            formatter_class=_Formatter,
             epilog="\n".join([*_examples(examples), *textwrap.wrap(ending, columns())]) or None,
         )
         made.set_defaults(do=do)
@@ -89,13 +89,25 @@ class Commands(Parser):
 
     def format_help(self) -> str:
         """The commands in sections, with examples and exit codes."""
-        lines = ["usage: claimbench COMMAND [...]", "       claimbench COMMAND --help", "", str(self.description)]
+        lines = [
+            "usage: claimbench COMMAND [...]",
+            "       claimbench COMMAND --help",
+            "",
+            *textwrap.wrap(str(self.description), columns()),
+        ]
         told = {name for names in SECTIONS.values() for name in names}
         for title, names in SECTIONS.items():
             rest = [name for name in self.made if name not in told] if title == list(SECTIONS)[-1] else []
             lines += ["", f"{title}:", *_columns((name, self.texts[name]) for name in [*names, *rest] if name in self.made)]
         lines += ["", *_examples(EXAMPLES), "", "exit codes:", *_columns(EXIT_CODES)]
         return "\n".join(lines) + "\n"
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Examples as they are written, and the rest as wide as the terminal, up to a width that reads well."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns())
 
 
 def columns() -> int:

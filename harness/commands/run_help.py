@@ -7,7 +7,7 @@ import textwrap
 from .parser import _examples, columns
 
 GROUPS = {
-    "what is tested": ("--model", "--models", "--checkpoints", "--base-model", "--task"),
+    "what is tested": ("--model", "--models", "--checkpoints", "--base-model", "--recipe", "--task"),
     "how much": ("--profile", "--with-controls", "--seed", "--device", "--dtype", "--jobs"),
     "before anything is spent": ("--plan", "--budget"),
     "what is kept and told": ("--report", "--store", "--judge-only"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UsageError
+from ..reporting import words
 from ..reporting.results import Key, key_of
 from .changes import KINDS, kind, remarks
 from .paired import paired
@@ -134,7 +135,7 @@ def _notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         if versions[0] != versions[1]:
             said.append(f"{name} {versions[1]}, the baseline's is {versions[0]}")
     if before["missing"]:
-        said.append(f"the baseline is not complete: {len(before['missing'])} items of it were not measured")
+        said.append(f"the baseline is not complete: {words.count(len(before['missing']), 'item')} of it not measured")
     if not before["results"] or not after["results"]:
         said.append("the baseline is empty" if not before["results"] else "nothing was judged in this run")
     return said
