@@ -52,7 +52,7 @@ def test_a_filter_picks_its_task_on_items_it_never_saw_and_another_does_not(plan
     rng = np.random.default_rng(1)
     filters = filters_of(planted, tasks, rng, layers=[1])[1]
     sets = zero_shot(planted, tasks, rng, 1, "test")
-    assert all(each.reads.shape == (3, len(each.matrix)) for each in filters)
+    assert all(1 <= len(each.reads) <= 3 for each in filters)
     assert accuracies(planted, 1, filters, sets, tasks.judged) > 0.75
     assert accuracies(planted, 1, others(filters), sets, tasks.judged) < 0.1
     wrong = filters_of(planted, tasks, rng, layers=[1], permuted=True)[1]
