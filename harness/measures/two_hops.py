@@ -65,9 +65,9 @@ def draw_facts(rng: np.random.Generator, entities: int, relations: int, apart: f
         EffectError: so few facts are apart that no composition has both of its facts there.
     """
     table = rng.integers(0, entities, (entities, relations))
-    is_apart = np.zeros(table.size, bool)
-    is_apart[rng.permutation(table.size)[: round(apart * table.size)]] = True
-    is_apart = is_apart.reshape(table.shape)
+    drawn = np.zeros(table.size, bool)
+    drawn[rng.permutation(table.size)[: round(apart * table.size)]] = True
+    is_apart = drawn.reshape(table.shape)
     every = np.stack(np.meshgrid(*(np.arange(n) for n in (entities, relations, relations)), indexing="ij"), -1).reshape(-1, 3)
     first, second = is_apart[every[:, 0], every[:, 1]], is_apart[table[every[:, 0], every[:, 1]], every[:, 2]]
     inside = rng.permutation(every[~first & ~second])
