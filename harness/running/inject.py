@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import DeclarationError, NotApplicable
-from ..step import Step, choices_of, parameters, step_named
+from ..step import Step, choices_of, parameters, reach, step_named
 from .streams import stream
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ class Injector:
 
     def call(self, function: Callable[..., Any], original: str | None = None) -> Any:
         """Call `function`; a step that overrides `original` receives, under that name, what it replaces."""
-        return function(
-            **{name: self._argument(function, name, found, original) for name, found in parameters(function).items()}
-        )
+        return function(**{name: self._argument(function, name, found, original) for name, found in parameters(function).items()})
 
     def _argument(self, function: Callable[..., Any], name: str, parameter: Any, original: str | None) -> Any:
         if name == "lm":
@@ -122,3 +120,22 @@ class Injector:
         if key not in self.shared:
             self.shared[key] = self.call(found.function, original)
         return self.shared[key]
+
+
+def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any]], own: str = "") -> dict[str, Any]:
+    """The overrides that the functions, or what replaces their steps, can see: others do not change what they yield.
+
+    `own` is the name under which a function may itself be replaced.
+    """
+    found = {own: overrides[own]} if own in overrides else {}
+    pending = [*functions, *(value.function for value in found.values() if isinstance(value, Step))]
+    while pending:
+        function = pending.pop()
+        seen = set(choices_of(function))
+        for reached in reach(function):
+            seen.update(parameters(reached))
+        for name in sorted(seen & overrides.keys() - found.keys()):
+            found[name] = overrides[name]
+            if isinstance(overrides[name], Step):
+                pending.append(overrides[name].function)
+    return found

@@ -78,9 +78,7 @@ class Item:
         return {name: self.overrides.get(name, recipe) for name, recipe in self.claim.arms.items()}
 
 
-def items_of(
-    claim: Claim, claim_id: str, *, models: Sequence[Subject] = (), with_controls: bool = False
-) -> Iterator[Item]:
+def items_of(claim: Claim, claim_id: str, *, models: Sequence[Subject] = (), with_controls: bool = False) -> Iterator[Item]:
     """The items of a claim: its subjects, or the given models in their place, and the controls that go with them.
 
     Controls that override a step run on every subject, so each verdict carries its own negative; controls on other
@@ -131,9 +129,7 @@ def named_subject(name: str) -> Subject:
     models: Mapping[str, Path] = shipped_models()
     if name in models:
         return Subject(name, "model", str(models[name]))
-    raise DeclarationError(
-        f"no organism family or shipped model is called {name!r}: known are {', '.join([*families(), *models])}"
-    )
+    raise DeclarationError(f"no organism family or shipped model is called {name!r}: known are {', '.join([*families(), *models])}")
 
 
 def model_subject(path: str, taken: Collection[str] = ()) -> Subject:

@@ -7,17 +7,17 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..effect import as_effects
 from ..errors import ClaimbenchError, DeclarationError, EffectError, InvalidMeasurement, LoadError, NotApplicable, StoreError
-from ..step import Step, choices_of, parameters, reach
+from ..step import Step, parameters, reach
 from .code_digest import code_digest
 from .collecting import place
-from .inject import Injector
+from .inject import Injector, relevant
 from .observe import Observations
 from .runs import Runs
 from .store import Store, key_of
@@ -325,25 +325,6 @@ def _say_diverged(observe: Observations, arms: Mapping[str, Any]) -> None:
         if run.diverged is not None:
             said = f"The loss of step {run.diverged} was not finite; times are open from there."
             observe.text(f"{name}, seed {run.seed}, diverged", said)
-
-
-def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any]], own: str = "") -> dict[str, Any]:
-    """The overrides that the functions, or what replaces their steps, can see: others do not change what they yield.
-
-    `own` is the name under which a function may itself be replaced.
-    """
-    found = {own: overrides[own]} if own in overrides else {}
-    pending = [*functions, *(value.function for value in found.values() if isinstance(value, Step))]
-    while pending:
-        function = pending.pop()
-        seen = set(choices_of(function))
-        for reached in reach(function):
-            seen.update(parameters(reached))
-        for name in sorted(seen & overrides.keys() - found.keys()):
-            found[name] = overrides[name]
-            if isinstance(overrides[name], Step):
-                pending.append(overrides[name].function)
-    return found
 
 
 def differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:

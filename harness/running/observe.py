@@ -17,9 +17,7 @@ class Observations:
     def __init__(self) -> None:
         self.found: dict[str, dict[str, Any]] = {}
 
-    def curve(
-        self, title: str, x: Sequence[float], series: Mapping[str, Sequence[float]], *, x_label: str, unit: str
-    ) -> None:
+    def curve(self, title: str, x: Sequence[float], series: Mapping[str, Sequence[float]], *, x_label: str, unit: str) -> None:
         """Lines over a shared x: `series` maps a label to as many numbers as `x` has."""
         self.found[title] = {
             "kind": "curve",

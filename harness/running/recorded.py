@@ -34,9 +34,7 @@ class Recorded:
         """The comparison of a retrained seed with its recorded weights; None when missing and `measure` is False."""
         found = self._family(subject)
         assert found is not None and found.recipe is not None
-        key = key_of(
-            {"retrain": subject.name, "recipe": found.recipe.digest(), "recorded": found.digest(seed), "seed": seed}
-        )
+        key = key_of({"retrain": subject.name, "recipe": found.recipe.digest(), "recorded": found.digest(seed), "seed": seed})
         body = self.store.get(key)
         if body is None and measure:
             with self.store.lock(key):

@@ -235,4 +235,3 @@ def _design(item: Item, session: Session) -> dict[str, Any]:
     if item.subject.seeded:
         return {"looks": list(design.looks)}  # type: ignore[union-attr]
     return {"most": design.most, "bounds": dict(design.bounds)}  # type: ignore[union-attr]
-

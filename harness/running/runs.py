@@ -199,16 +199,19 @@ class Runs:
 
     def _train_together(self, recipe: Recipe, seeds: Sequence[int]) -> dict[int, InvalidMeasurement]:
         """Train seeds as one program where that is faster, else do nothing; what went wrong with some of them."""
-        from ..training import record, train_together
+        from ..training import Saved, record, train_together
 
         if len(seeds) < 2:
             return {}
-        self._check_repeats(recipe, seeds[0])
-        together = train_together(recipe, seeds, trained=self.model)
+        saved = {seed: Saved(self._path(recipe, seed).with_name(f"{seed}.state")) for seed in seeds}
+        if not any(state.path.exists() for state in saved.values()):  # else it was seen to before they were interrupted
+            self._check_repeats(recipe, seeds[0])
+        together = train_together(recipe, seeds, trained=self.model, saved=saved)
         if together is None:
             return {}
         for run in together.runs:
             record(run, self._path(recipe, run.seed).parent)
+            saved[run.seed].drop()
         return together.problems
 
     def _train(self, recipe: Recipe, seed: int, path: Path) -> None:

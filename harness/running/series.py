@@ -48,8 +48,7 @@ class Series:
     def subjects(self) -> list[Subject]:
         """A subject for each step, those that cannot be judged among them."""
         return [
-            Subject(f"step-{point.step}", "model", str(point.path), self.name, point.step, point.gap)
-            for point in self.checkpoints
+            Subject(f"step-{point.step}", "model", str(point.path), self.name, point.step, point.gap) for point in self.checkpoints
         ]
 
     @property
