@@ -10,6 +10,8 @@ from .course import courses
 from .document import Document
 
 SPECIAL = str.maketrans({letter: "\\" + letter for letter in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+LISTED = 100
+"""Lines of a list that a comment has room for; GitHub takes 65,536 characters."""
 MANY = 6
 """More subjects than this are listed below each other instead of in columns."""
 
@@ -83,23 +85,24 @@ def summary(document: Document, comparison: Mapping[str, Any] | None = None) -> 
         lines += ["", markdown(comparison)]
     if report.look_first:
         lines += ["", "### Look at these first", ""]
-        for item in report.look_first:
+        for item in report.look_first[:LISTED]:
             where = f" on {escape(item['subject'])}" if item["subject"] else ""
             lines.append(f"- **{item['kind'].lower()}** {escape(item['name'])}{where}: {escape(item['text'])}")
+        lines += _more(len(report.look_first))
     if report.claims:
         lines += ["", "### Findings by subject", ""]
         lines += _columns(report) if len(report.subjects) <= MANY else _list(report)
         lines += _courses(report)
         lines += ["", "<details><summary>What was measured</summary>", ""]
         lines += [_row(["finding", "subject", "evidence", "measured", "n", "adjusted", "why"]), _row(["---"] * 7)]
-        for claim in report.claims:
-            for result in claim.results:
-                why = [str(result["reason"])]
-                if result["verdict"] == "INCONCLUSIVE":
-                    why += words.could_have_seen(result)
-                places = [escape(claim.finding), escape(result["subject"]), str(result["evidence"])]
-                lines.append(_row([*places, _measured(result), str(result["n"] or ""), _adjusted(result), escape(" ".join(why))]))
-        lines += ["", "</details>"]
+        listed = [(claim, result) for claim in report.claims for result in claim.results]
+        for claim, result in listed[:LISTED]:
+            why = [str(result["reason"])]
+            if result["verdict"] == "INCONCLUSIVE":
+                why += words.could_have_seen(result)
+            places = [escape(claim.finding), escape(result["subject"]), str(result["evidence"])]
+            lines.append(_row([*places, _measured(result), str(result["n"] or ""), _adjusted(result), escape(" ".join(why))]))
+        lines += [*_more(len(listed)), "", "</details>"]
     return "\n".join(lines) + "\n"
 
 
@@ -123,7 +126,12 @@ def _columns(report: view.Report) -> list[str]:
 
 def _list(report: view.Report) -> list[str]:
     lines = [_row(["finding", "subject", "verdict", "controls as expected"]), _row(["---"] * 4)]
-    for claim in report.claims:
-        for result in claim.results:
-            lines.append(_row([escape(claim.finding), escape(result["subject"]), _cell(result), _controls(claim)]))
-    return lines
+    listed = [(claim, result) for claim in report.claims for result in claim.results]
+    for claim, result in listed[:LISTED]:
+        lines.append(_row([escape(claim.finding), escape(result["subject"]), _cell(result), _controls(claim)]))
+    return lines + _more(len(listed))
+
+
+def _more(n: int) -> list[str]:
+    """A line on what a list leaves out."""
+    return ["", f"And {words.count(n - LISTED, 'more', 'more')}: the report has all of them."] if n > LISTED else []
