@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from claimbench import above, at_least, below, causal_lm, claim, guard, negative, positive, rate_above, step, variant
+from claimbench import NotApplicable, above, at_least, below, causal_lm, claim, guard, negative, positive, rate_above, step, variant
 from claimbench.measures.copy_heads import copy_accuracy, induction_layers, keeping, losses_added_back
 from claimbench.measures.gains import copy_loss, order_gain
 from claimbench.measures.prompts import repeats
@@ -70,6 +70,13 @@ def accuracy(lm, prompts):
     return copy_accuracy(lm, prompts)
 
 
+def some(heads):
+    """The heads; NotApplicable where none is above its null in this replicate."""
+    if not heads:
+        raise NotApplicable("no head is above its null in this replicate")
+    return heads
+
+
 @step
 def number(heads):
     """How many heads are above null."""
@@ -102,7 +109,7 @@ def several_heads_copy_with_graded_strength(lm, heads, lengths, rng):
     Heads are ranked on sequences of their own; the spread is that between the first and the last of them, on fresh ones.
     """
     again = head_scores(lm, repeats(lm, rng, n=BATCH, lengths=lengths)).excess["induction"]
-    found = [again[head] for head in heads]
+    found = [again[head] for head in some(heads)]
     return {
         "at least three heads above 0.3": sum(x > 0.3 for x in found) >= 3,
         "spread above 0.2": bool(found[0] - found[-1] > 0.2),
@@ -124,7 +131,7 @@ def strength_predicts_copying_alone(lm, heads, strengths, prompts, observe, mode
 
     All other heads above null are replaced by their mean. Scores come from sequences of their own.
     """
-    alone = [copy_loss(keeping(lm, heads, [head], mode), prompts) for head in heads]
+    alone = [copy_loss(keeping(lm, heads, [head], mode), prompts) for head in some(heads)]
     rows = [[f"{layer}.{head}", s, loss] for (layer, head), s, loss in zip(heads, strengths, alone, strict=True)]
     observe.table("Score and copy loss alone", ["head", "score", "nat"], rows)
     return -rank_correlation(strengths, alone)
@@ -151,7 +158,7 @@ def no_copying_head_is_necessary(lm, heads, prompts, mode="mean"):
     all other heads above null.
     """
     whole = copy_accuracy(lm, prompts)
-    without = [copy_accuracy(lm.without([head], mode=mode), prompts) for head in heads]
+    without = [copy_accuracy(lm.without([head], mode=mode), prompts) for head in some(heads)]
     return {
         "largest drop": 1 - min(without) / whole,
         "strongest head alone": copy_accuracy(keeping(lm, heads, heads[:1], mode), prompts) / whole,
@@ -178,7 +185,7 @@ def copying_heads_add_up(lm, heads, prompts, rng, observe, mode="mean"):
     Trend: rank correlation of loss with the number of heads, none to all. Compensation: log of the loss of all but the strongest
     over that of the second alone. Order: log loss with one head, mean of all heads, minus that with the strongest.
     """
-    by_strength = losses_added_back(lm, prompts, heads, heads, mode)
+    by_strength = losses_added_back(lm, prompts, some(heads), heads, mode)
     rest = losses_added_back(lm, prompts, heads, heads[1:], mode)
     alone = [copy_loss(keeping(lm, heads, [head], mode), prompts) for head in heads]
     observe.curve("Copy loss as heads are added", range(len(heads) + 1), {"by strength": by_strength}, x_label="heads", unit="nat")
@@ -223,7 +230,7 @@ def heads_feed_patterns_or_values_of_copying(lm, heads, previous, prompts, obser
     induction layers behind them patterns, or values, stay as in the plain run.
     """
     whole, lost = order_gain(lm, prompts), {}
-    rest = [(layer, h) for layer in induction_layers(previous) for h in range(lm.heads)]
+    rest = [(layer, h) for layer in induction_layers(some(previous)) for h in range(lm.heads)]
     groups = {"previous-token heads": previous, "other heads": [h for h in rest if h not in {*previous, *heads}]}
     for name, group in groups.items():
         behind = [layer for layer in induction_layers(heads) if layer > min(layer for layer, _ in group)] if group else []

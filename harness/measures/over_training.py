@@ -82,4 +82,4 @@ def _half_rise(steps: Sequence[int], values: np.ndarray) -> Value:
     """A rise of less than a tenth (nat, share) is none, and its time is open."""
     top = float(values.max())
     level = (float(values[0]) + top) / 2 if top - values[0] >= 0.1 else np.inf
-    return time_to(steps, values, level)
+    return time_to(steps, values.tolist(), level)
