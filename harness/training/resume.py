@@ -53,10 +53,18 @@ class Saved:
         run.checkpoints = {int(step): weights for step, weights in state["checkpoints"].items()}
         return float(told["seconds"])
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        return time.monotonic() - self.last >= self.every
+
     def after_step(self, loop: Loop, seconds: float) -> None:
         """Save the state where it is time to; called between two steps of a stage."""
-        if time.monotonic() - self.last < self.every or loop.ended:
-            return
+        if self.due and not loop.ended:
+            self.write(loop, seconds)
+
+    def write(self, loop: Loop, seconds: float) -> None:
+        """Save the state, which is between two steps of a stage."""
         self.last = time.monotonic()
         run = loop.run
         told = {

@@ -65,6 +65,32 @@ class Stack:
         for row, loop in enumerate(self.alive):
             self._write_back(row)
             loop.enter(index)
+        self._keep()
+
+    def go_on(self) -> None:
+        """Take up loops that were restored at one step of a stage."""
+        named = [dict(loop.model.named_parameters()) for loop in self.alive]
+        for name, weight in self.weights.items():
+            states = [loop.optimiser.state[each[name]] for loop, each in zip(self.alive, named, strict=True)]
+            self.optimiser.state[weight] = {
+                key: _stacked([state[key] for state in states]) if _of_weights(key, value, weight[0]) else value
+                for key, value in states[0].items()
+            }
+        self._keep()
+
+    def hand_back(self) -> None:
+        """Give each loop its weights and its optimiser's state, so that it can be saved as if it were trained alone."""
+        for row, loop in enumerate(self.alive):
+            self._write_back(row)
+            named = dict(loop.model.named_parameters())
+            for name, weight in self.weights.items():
+                loop.optimiser.state[named[name]] = {
+                    key: value[row] if torch.is_tensor(value) and value.shape == weight.shape else value
+                    for key, value in self.optimiser.state[weight].items()
+                }
+
+    def _keep(self) -> None:
+        """Note the values that are held in this stage."""
         self.kept = {}
         for name in self.weights:
             masks = [loop.network.fixed.get(name) for loop in self.alive]
@@ -73,16 +99,21 @@ class Stack:
                 mask = torch.stack([empty if found is None else found for found in masks])
                 self.kept[name] = (mask, self.weights[name].detach().clone())
 
-    def finish(self) -> dict[int, InvalidMeasurement]:
-        """Train all seeds to their ends; what ended some of them before."""
+    def finish(self, after: Callable[[Stack], None] | None = None) -> dict[int, InvalidMeasurement]:
+        """Train all seeds from where they are to their ends, `after` being called behind each step; what ended some before."""
         if self.attention is not None:
             self.template.set_attn_implementation("eager")  # the others have no rule for stacked weights
+        begun, first = self.alive[0].run.steps > 0, self.alive[0].index
         try:
-            for index in range(len(self.recipe.plan)):
-                if self.alive:
+            if begun:
+                self.go_on()
+            for index in range(first, len(self.recipe.plan)):
+                if self.alive and not (begun and index == first):
                     self.enter(index)
                 while self.alive and not self.alive[0].ended:
                     self.step()
+                    if after is not None:
+                        after(self)
         finally:
             self.close()
         return self.problems
@@ -224,6 +255,11 @@ def _recorded(program: Callable[..., Any], example: Sequence[Any]) -> Callable[.
 
 def _stacked(values: Sequence[Any]) -> Any:
     return torch.stack([value.detach() for value in values])
+
+
+def _of_weights(key: str, value: Any, weight: Any) -> bool:
+    """Whether an entry of an optimiser's state belongs to each weight, as moments do and the number of steps does not."""
+    return torch.is_tensor(value) and key != "step" and value.shape == weight.shape
 
 
 def _stacked_batch(batches: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -94,12 +94,18 @@ class Together:
 
 
 def train_together(
-    recipe: Recipe, seeds: Sequence[int], trained: Trained | None = None, stacked: bool | None = None
+    recipe: Recipe,
+    seeds: Sequence[int],
+    trained: Trained | None = None,
+    stacked: bool | None = None,
+    saved: Mapping[int, Saved] | None = None,
 ) -> Together | None:
     """Train several seeds as one program; None where a trial of a few passes shows that to be slower, or it cannot be done.
 
     Args:
         stacked: True leaves the trial out.
+        saved: by seed, where the states are kept from time to time. Seeds whose states are of one step go on together from there;
+            with states of several steps it is None, and each can go on alone.
 
     Raises:
         NotStackable: only with `stacked`.
@@ -111,18 +117,28 @@ def train_together(
     began = time.process_time()
     with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
         loops = [Loop(recipe, seed, None, source) for seed in seeds]
+        before = sum(saved[loop.seed].restore(loop) for loop in loops) if saved else 0.0
+        if len({(loop.index, loop.run.steps) for loop in loops}) > 1:
+            return None
+
+        def save(stack: Stack) -> None:
+            if saved and stack.alive and not stack.alive[0].ended and saved[stack.alive[0].seed].due:
+                stack.hand_back()
+                for loop in stack.alive:
+                    saved[loop.seed].write(loop, (before + time.process_time() - began) / len(loops))
+
         try:
-            stack = Stack(loops) if stacked else choose(loops, _fastest)
+            stack = Stack(loops) if stacked or loops[0].run.steps else choose(loops, _fastest)
             if stack is None:
                 return None
-            problems = stack.finish()
+            problems = stack.finish(save)
         except NotStackable:
             if stacked:
                 raise
             return None
         runs = [loop.closed() for loop in loops if loop.seed not in problems]
     for run in runs:
-        run.seconds = (time.process_time() - began) / len(loops)
+        run.seconds = (before + time.process_time() - began) / len(loops)
     return Together(runs, problems)
 
 

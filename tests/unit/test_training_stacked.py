@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from claimbench.training import Recipe, Run, Stage, Stop, functional, network, task, train, train_seeds
-from claimbench.training.stacked import NotStackable
+from claimbench.training import Recipe, Run, Saved, Stage, Stop, functional, network, task, train, train_seeds, train_together
+from claimbench.training.stacked import NotStackable, Stack
 
 LLAMA = Recipe(
     name="tiny", version=1, data="labels", options={"items": 10, "labels": 4}, steps=24, batch=8, evaluate_every=8,
@@ -124,3 +125,45 @@ def test_what_cannot_go_into_one_program_is_named_and_trained_alone(changes: dic
 
 def test_the_trial_changes_no_numbers() -> None:
     agree(train_seeds(OWN, [0, 1, 2]), OWN, [0, 1, 2])
+
+
+HELD = OWN.with_(
+    name="held", model={"class": "stacked-mlp"}, frozen=("0.bias",), weight_decay=0.1,
+    stages=(Stage(12), Stage(14, lr=1e-3, batch=4)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", [1, 11, 12, 13, 25])
+def test_seeds_that_are_killed_together_go_on_together_with_the_same_numbers(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    seeds, steps = [0, 1, 2], [0]
+    whole = train_seeds(HELD, seeds, stacked=True)
+    step = Stack.step
+
+    def counted(self: Stack) -> None:
+        if steps[0] == stop:
+            raise Killed
+        step(self)
+        steps[0] += 1
+
+    monkeypatch.setattr(Stack, "step", counted)
+    with pytest.raises(Killed):
+        train_together(HELD, seeds, stacked=True, saved={s: Saved(tmp_path / f"{s}.state", every=0.0) for s in seeds})
+    monkeypatch.setattr(Stack, "step", lambda self: (step(self), steps.append(1))[0])
+    again = train_together(HELD, seeds, saved={s: Saved(tmp_path / f"{s}.state") for s in seeds})
+    assert again is not None and not again.problems
+    assert sum(steps[1:]) == 26 - (stop - (stop == 12)), "it goes on from the last state, which is never at the end of a stage"
+    for one, other in zip(again.runs, whole, strict=True):
+        assert (one.losses, one.curve, one.stopped, one.steps) == (other.losses, other.curve, other.stopped, other.steps)
+        for mine, theirs in zip(one.model.parameters(), other.model.parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+
+
+def test_seeds_whose_states_are_of_several_steps_go_on_alone(tmp_path: Path) -> None:
+    saved = {s: Saved(tmp_path / f"{s}.state", every=0.0) for s in (0, 1)}
+    train(HELD, 1, saved=saved[1])
+    assert train_together(HELD, [0, 1], stacked=True, saved=saved) is None
