@@ -10,7 +10,7 @@ from ..claim import Claim
 from ..paper import Paper, card_beside
 from ..verdict import Verdict
 from .history import History
-from .item import Item
+from .item import Item, Subject, model_subject
 from .judging import Standing, replay, stand
 from .measure import Measurer, Replicate
 from .options import Options
@@ -118,6 +118,13 @@ class Session:
         """Whether recorded weights were read, and whether the retrained seed agreed."""
         return self.recorded.document(item.subject)
 
+    def _namesakes(self, subject: Subject) -> list[str]:
+        """The path of a given model behind those of models that were given before it and are called like it."""
+        mine = subject.path or subject.name
+        given = [*(str(one.path) for one in (self.options.listed.subjects if self.options.listed else ())), *self.options.models]
+        before = given[: given.index(mine)] if mine in given else []
+        return [*(path for path in before if model_subject(path).name == model_subject(mine).name), mine]
+
     def rerun_line(self, item: Item) -> str:
         """One line that reproduces exactly this result."""
         options = self.options
@@ -126,7 +133,7 @@ class Session:
             if item.subject.step is not None and options.series is not None:
                 words += ["--checkpoints", str(options.series.folder)]
             else:
-                words += ["--model", item.subject.path or item.subject.name]
+                words += [word for path in self._namesakes(item.subject) for word in ("--model", path)]
             if options.task is not None:
                 words += ["--task", options.task.name]
         if item.yours is not None and options.recipe is not None:

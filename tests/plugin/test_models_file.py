@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def test_names_are_told_apart(lab: Lab, zoo: Path) -> None:
     file = listed(lab, f"{zoo}/high", "other/high")
     assert [subject.name for subject in read_models(Path(file)).subjects] == ["high", "high-2"]
     lab.claims(CLAIM, header=HEADER)
+    lab.run("claims", "--models", file, "--profile", "smoke", "--report", "report")
+    (second,) = [r for r in lab.results()["results"] if r["subject"] == "high-2" and not r["control"]]
+    lab.run(*shlex.split(second["rerun"])[1:]).assert_outcomes(passed=1)
     result = lab.run("claims", "--models", file, "--model", f"{zoo}/high", "--collect-only", "-q")
     assert {line.partition("[")[2] for line in result.outlines if "::" in line and "negative" not in line} == {
         "high]", "high-2]", "high-3]",
