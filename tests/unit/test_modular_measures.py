@@ -16,7 +16,6 @@ from claimbench.measures.fourier import (
     product_table,
     sum_table,
 )
-from claimbench.measures.partial import partial_rank_correlation
 from claimbench.measures.times import greatest, lasting_fall, least, ratio_of, to_rank
 
 PRIME = 59
@@ -141,15 +140,3 @@ def test_a_lasting_fall_is_the_last_one() -> None:
     assert lasting_fall(steps, [10, 9, 10, 11, 11, 8, 11]) == Value(60, math.inf)
     with pytest.raises(EffectError, match="positive"):
         lasting_fall(steps, [0.0] * 7)
-
-
-def test_two_drifts_do_not_correlate_beyond_the_step() -> None:
-    steps = np.arange(200.0)
-    drift, other = steps + 40 * rng(1).normal(size=200), -steps + 40 * rng(2).normal(size=200)
-    assert np.corrcoef(drift, other)[0, 1] < -0.6
-    assert abs(partial_rank_correlation(drift, other, steps)) < 0.15
-    shared = 40 * rng(3).normal(size=200)
-    assert partial_rank_correlation(steps + shared, steps - shared, steps) < -0.9
-    assert partial_rank_correlation(steps, shared, steps) == 0.0
-    with pytest.raises(EffectError, match="one length"):
-        partial_rank_correlation(steps, shared, steps[:5])
