@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from claimbench import claim, negative, positive, simulation, step, within
-from claimbench.simulations.by_torch import walked
-from claimbench.training import Recipe
-from claimbench.training.optimisers import made_optimiser
-
-SETTINGS = Recipe(name="walk", version=1, model={"class": "llama"}, data="labels", betas=(0.9, 0.99), lr=0.1, optimiser="adopt")
+from claimbench.simulations.by_trainer import walked_by
 
 
 @step
@@ -20,13 +16,13 @@ def gradients(rng):
 @step
 def path_of():
     """Weights after each gradient, by the trainer's ADOPT."""
-    return lambda given, clip: walked(lambda p: made_optimiser(SETTINGS.with_(optimiser_options={"clip_power": clip}), p), given)
+    return lambda given, clip: walked_by("adopt", given, clip_power=clip)
 
 
 @step
 def path_of_adam():
     """Planted: by the trainer's Adam."""
-    return lambda given, clip: walked(lambda p: made_optimiser(SETTINGS.with_(optimiser="adam"), p), given)
+    return lambda given, clip: walked_by("adam", given)
 
 
 @step

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -73,7 +73,9 @@ def helpers_digest(functions: Sequence[Callable[..., Any]], beside: Sequence[Cal
 
     parts: set[str] = set()
     seen: dict[int, Any] = {id(function): function for function in functions}
-    pending = [thing for function in functions for thing in _reached(function, _tree(function))] + list(beside)
+    pending: list[Any] = [*beside]
+    for function in functions:
+        pending.extend(_reached(cast(FunctionType, function), _tree(function)))
     while pending:
         found = pending.pop()
         if id(found) in seen:
