@@ -73,6 +73,7 @@ __all__ = [
     "trained_organism",
     "variant",
     "within",
+    "yours",
 ]
 
 

@@ -62,4 +62,6 @@ def permuted_heads(lm: LM, targets: Iterable[Head], rng: Generator, forbidden: I
 def _refuse_too_few(wanted: Mapping[int, int], free: Mapping[int, list[int]]) -> None:
     for layer, need in sorted(wanted.items()):
         if len(free[layer]) < need:
-            raise NotApplicable(f"a matched random set needs {need} other heads of layer {layer}, which has {len(free[layer])} left")
+            raise NotApplicable(
+                f"a matched random set needs {need} other heads of layer {layer}, which has {len(free[layer])} left"
+            )

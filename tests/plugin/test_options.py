@@ -28,7 +28,7 @@ MISTAKES = {
     ("--model", "claims/test_toy.py"): "is a file",
     ("--model", "empty"): "empty folder",
     ("--base-model", "./no-such-folder"): "no such folder",
-    ("--task", "./no-such-file"): "cannot be read",
+    ("--task", "./no-such-file"): "no such file",
     ("--task", "claims/test_toy.py"): "test_toy.py:1 is empty",
     ("--report", "claims/test_toy.py/report"): "cannot be written",
     ("--store", "claims/test_toy.py/store"): "cannot be used",

@@ -21,7 +21,8 @@ def large(findings: int, models: int) -> dict[str, Any]:
         for model in range(models):
             result = copy.deepcopy(kind)
             result |= {
-                "finding": f"{kind['finding']}-{finding}", "claim": f"{kind['claim']}_{finding}", "title": f"{kind['title']} ({finding})",
+                "finding": f"{kind['finding']}-{finding}", "claim": f"{kind['claim']}_{finding}",
+                "title": f"{kind['title']} ({finding})",
                 "item": f"{kind['item']}-{finding}-{model}", "subject": f"model-{model}", "subject_kind": "model",
                 "evidence": "model", "recorded": None, "replicate_unit": "prompt batch",
             }  # fmt: skip

@@ -149,7 +149,8 @@ def test_a_packed_page_asks_for_nothing(many: Path, tmp_path: Path) -> None:
       await new Promise((done) => setTimeout(done, 3000));
       for (const result of [...document.querySelectorAll("details.result")].slice(0, 200)) result.open = true;
       await new Promise((done) => setTimeout(done, 1000));
-      document.title = `LOADED ${performance.getEntriesByType("resource").length} FILLED ${document.querySelectorAll(".compare").length}`;
+      const loaded = performance.getEntriesByType("resource").length;
+      document.title = `LOADED ${loaded} FILLED ${document.querySelectorAll(".compare").length}`;
     });</script></body>"""
     text = (many / "report.html").read_text(encoding="utf-8")
     page = tmp_path / "probed.html"
