@@ -34,7 +34,13 @@ NAMES = [
     "constructed-mirror-head",
     "constructed-reverse-head",
 ]
-ELSEWHERE = {"constructed-composed-heads"}  # has no beginning of sequence: test_labels_clamped.py
+#: Nets of other tasks or depths: test_labels_clamped.py, test_copy_heads.py, test_steering.py.
+ELSEWHERE = {
+    "constructed-composed-heads",
+    "constructed-graded-copying",
+    "constructed-carried-copying",
+    "constructed-task-codes",
+}
 SEEDS = [0, 1, 10]
 Heads = list[tuple[int, int]]
 

@@ -17,7 +17,7 @@ BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.MULTILIN
 #: What each command must have printed, in order of the page.
 SAID = (
     "wrote claims/my_paper/test_previous_token_heads.py",
-    "my-paper/previous-token-heads",
+    "previous_token_heads[copying]",
     "1 of 1 claims locked",
     "3/3 held",
     "nothing to mend",
