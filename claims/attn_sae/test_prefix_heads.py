@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
-from claimbench import above, at_least_one, below, causal_lm, claim, guard, negative, positive, step, variant
-from claimbench.measures.matched import permuted_heads
+from claimbench import NotApplicable, above, at_least_one, below, causal_lm, claim, guard, negative, positive, step, variant
 from claimbench.measures.prefix import attention_to_target, corrupted, long_prefix_examples, prefix_attention, prefix_probes
 from claimbench.measures.prompts import repeats
 from claimbench.measures.scores import head_scores, heads_above_null
@@ -38,8 +39,11 @@ def pair(selection):
 
 @step
 def other_pair(lm, pair, induction_heads, rng):
-    """Two heads that do no induction, of the same layers or, where all of those do, of the nearest."""
-    return tuple(permuted_heads(lm, pair, rng, forbidden=induction_heads))
+    """Two heads that do no induction, of any layer: in some seeds all but one of a layer do."""
+    free = [at for at in product(range(lm.layers), range(lm.heads)) if at not in {*pair, *induction_heads}]
+    if len(free) < 2:
+        raise NotApplicable(f"fewer than two heads do no induction: {len(free)} of {lm.layers * lm.heads}")
+    return tuple(free[place] for place in rng.choice(len(free), 2, replace=False))
 
 
 @step
