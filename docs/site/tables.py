@@ -51,12 +51,12 @@ def by_claim(results: Results, controls: dict[str, str]) -> str:
 
 
 def held(results: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """By claim: how many of its controls came out as they must."""
-    found: dict[str, list[bool]] = {}
+    """By claim: how many of its controls came out as they must, and how many are undecided."""
+    found: dict[str, Counter[bool | None]] = {}
     for result in results:
         if result["control"] is not None:
-            found.setdefault(_claim(result), []).append(bool(result["control"]["ok"]))
-    return {claim: f"{sum(ok)} of {len(ok)}" for claim, ok in found.items()}
+            found.setdefault(_claim(result), Counter())[result["control"]["ok"]] += 1
+    return {claim: f"{n[True]} of {n.total()}" + (f", {n[None]} undecided" if n[None] else "") for claim, n in found.items()}
 
 
 def main(arguments: list[str]) -> int:
@@ -75,7 +75,8 @@ def main(arguments: list[str]) -> int:
 
 def _page(document: dict[str, Any], results: Results) -> Iterator[str]:
     yield "# Verdicts of one run\n"
-    yield "Every claim with its controls, by `make claims` on the small networks that ship. A REFUTED or INCONCLUSIVE that is"
+    yield "Every claim with its controls, by `make claims PROFILE=smoke` on the small networks that ship: six seeds at most, where a"
+    yield "negative control of several effects stays undecided (to refute one of two takes eleven). A REFUTED or INCONCLUSIVE that is"
     yield "committed with its reason is green; the reasons stand in [papers and findings](catalogue.md).\n"
     yield by_claim(results, held(document["results"]))
 
