@@ -75,9 +75,9 @@ def main(arguments: list[str]) -> int:
 
 def _page(document: dict[str, Any], results: Results) -> Iterator[str]:
     yield "# Verdicts of one run\n"
-    yield "Every claim with its controls, by `make claims PROFILE=smoke` on the small networks that ship: six seeds at most, where a"
-    yield "negative control of several effects stays undecided (to refute one of two takes eleven). A REFUTED or INCONCLUSIVE that is"
-    yield "committed with its reason is green; the reasons stand in [papers and findings](catalogue.md).\n"
+    yield "Every claim with its controls, by `make claims PROFILE=smoke` on the small networks that ship: six seeds at most, where"
+    yield "a negative control of several effects stays undecided (to refute one of two takes eleven). A REFUTED or INCONCLUSIVE"
+    yield "that is committed with its reason is green; the reasons stand in [papers and findings](catalogue.md).\n"
     yield by_claim(results, held(document["results"]))
 
 
