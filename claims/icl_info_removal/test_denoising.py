@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from claimbench import above, at_least, causal_lm, claim, guard, negative, positive, rate_above, step
+from claimbench import above, at_least, at_least_one, causal_lm, claim, guard, negative, positive, rate_above, step, variant
 from claimbench.measures.effects import trend
 from claimbench.measures.filters import eccentricity, flux
 from claimbench.measures.labelled import label_tasks, open_accuracy
+from claimbench.measures.matched import matched_random_heads, permuted_heads
 from claimbench.measures.steering import (
     denoising,
     filters_of,
     flux_without_heads,
+    hits,
     others,
     right_label_attention,
     states_by_shots,
@@ -32,6 +34,12 @@ def tasks(lm, task):
 def with_demonstrations(lm, tasks, rng):
     """Accuracy behind the most demonstrations, whole vocabulary."""
     return np.mean([open_accuracy(lm, tasks.asked(rng, 128, task, tasks.shots, "choose")) for task in tasks.judged])
+
+
+@step
+def unseen(lm, tasks, rng):
+    """The same where no demonstration carries the query's label."""
+    return np.mean([open_accuracy(lm, tasks.asked(rng, 128, task, tasks.shots, "choose", "unseen")) for task in tasks.judged])
 
 
 @step(scope="subject")
@@ -143,3 +151,57 @@ def some_heads_carry_the_flux(lm, heads):
     sixteen heads are too few for a correlation within 0.3.
     """
     return bool(2 <= len(heads) <= lm.layers * lm.heads / 2)
+
+
+@step
+def permuted(lm, heads, rng):
+    """As many other heads of the same layers."""
+    return permuted_heads(lm, heads, rng, forbidden=heads)
+
+
+ABLE = [at_least(0.75, "accuracy", with_demonstrations), at_least_one(heads, name="denoising heads")]
+
+
+@claim(
+    "icl-info-removal/denoising-beats-random-heads",
+    on=causal_lm(organism="several-tasks"),
+    requires=ABLE,
+    holds=above(0.1, unit="accuracy"),
+    why="the ledger's ten points",
+    documented="accuracy behind eight demonstrations falls far more without denoising heads than without as many random ones",
+    controls=[positive(on=PLANTED), negative(on=PLANTED, heads=permuted), negative(heads=permuted), UNTRAINED],
+    variants=[variant("mean ablation", mode="mean")],
+)
+def removing_denoising_heads_hurts_more(lm, tasks, heads, rng, mode="zero"):
+    """Accuracy without as many random heads of the same layers (mean of four sets without denoising heads), minus without those.
+
+    Denoising heads are chosen by the flux on other items than those of the test; the test has the most demonstrations.
+    """
+    sets = [heads, *matched_random_heads(lm, heads, heads, rng, sets=4)]
+    gone, *random = hits(tasks, [lm.without(list(each), mode=mode) for each in sets], rng, PROMPTS)
+    return float(np.mean(random) - gone)
+
+
+@claim(
+    "icl-info-removal/worst-for-unseen-labels",
+    on=causal_lm(organism="several-tasks"),
+    requires=[*ABLE, at_least(0.9, "accuracy", unseen, name="accuracy, label unseen")],
+    holds={"accuracy": above(0.05, unit="accuracy"), "log odds": above(0.0, unit="logit")},
+    why="the ledger's five points, and its direction on the logit scale, where ceilings do not count",
+    documented="near collapse without denoising heads where no demonstration carries the query's label",
+    controls=[positive(on=PLANTED), negative(on=PLANTED, worse="seen", better="unseen", label="exchanged"), UNTRAINED],
+    variants=[variant("mean ablation", mode="mean")],
+)
+def the_loss_is_worst_for_unseen_labels(lm, tasks, heads, rng, mode="zero", worse="unseen", better="seen"):
+    """How much more denoising heads cost than random ones where the query's label is unseen, minus the same where it is seen.
+
+    Accuracies behind the most demonstrations, from which the query's label is missing or among which it is. Random: as many
+    heads of the same layers, mean of four sets. Log odds with half a count added on both sides.
+    """
+    sets = [heads, *matched_random_heads(lm, heads, heads, rng, sets=4)]
+    views = [lm.without(list(each), mode=mode) for each in sets]
+    found = {shown: np.array(hits(tasks, views, rng, PROMPTS, shown)) for shown in (worse, better)}
+    count = PROMPTS * len(tasks.judged)
+    odds = {shown: np.log((count * share + 0.5) / (count * (1 - share) + 0.5)) for shown, share in found.items()}
+    excess = {name: {k: v[1:].mean() - v[0] for k, v in each.items()} for name, each in (("accuracy", found), ("log odds", odds))}
+    return {name: float(each[worse] - each[better]) for name, each in excess.items()}
