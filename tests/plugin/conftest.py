@@ -22,7 +22,7 @@ for _name in (
     "claimbench.statistics",
     "claimbench.subjects.loading",
     "hypothesis",
-    "jsonschema",
+    "jsonschema_rs",
     "scipy.special",
     "scipy.stats",
     "torch",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,21 @@ def test_the_schema_refuses_what_is_no_result(path: tuple[Any, ...], value: Any)
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    assert results.problems(document)
+    (said,) = results.problems(document)
+    (other,) = jsonschema.Draft202012Validator(results.schema()).iter_errors(document)
+    assert said.partition(": ")[0] == ("/".join(map(str, other.absolute_path)) or "the document")
+
+
+def test_every_result_is_held_against_the_schema_and_at_once() -> None:
+    """6,000 results take seconds by a validator that interprets its schema, a fifth of one by one that compiles it."""
+    document = results.complete(sample())
+    document["results"] = [copy.deepcopy(result) for result in document["results"] for _ in range(600)]
+    started = time.process_time()
+    results.check(document)
+    assert time.process_time() - started < 2
+    document["results"][4321]["effects"] = None  # type: ignore[typeddict-item]
+    with pytest.raises(ClaimbenchError, match=r"results/4321/effects"):
+        results.check(document)
 
 
 def test_infinities_and_nan_are_never_written(tmp_path: Path) -> None:
