@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 from claimbench import NotApplicable, above, at_least_one, below, causal_lm, claim, guard, negative, positive, step, variant
+from claimbench.measures.attention_maps import attention_map, token_names
 from claimbench.measures.prefix import attention_to_target, corrupted, long_prefix_examples, prefix_attention, prefix_probes
 from claimbench.measures.prompts import repeats
 from claimbench.measures.scores import head_scores, heads_above_null
@@ -57,6 +58,16 @@ def prefix_curves(lm, pair, rng, observe):
         observe.heads(f"Induction attention at prefix length {place + 1}", measured.attention[place], unit="attention", marked=pair)
 
 
+@step
+def prefix_maps(lm, pair, rng, observe):
+    """Where the two heads look on one sequence in which a prefix of three tokens recurs."""
+    probe = prefix_probes(lm, rng, prefixes=(3,), n=1)[0][0]
+    ids, target = probe.ids[0], [(probe.query[0], probe.key[0])]
+    for name, (layer, head) in zip(("long", "short"), pair, strict=True):
+        title = f"Attention of the {name}-prefix head {layer}.{head}; ringed: the place after the prefix"
+        observe.attention(title, attention_map(lm, ids, (layer, head)), token_names(lm, ids), marked=target)
+
+
 @claim(
     "attn-sae/long-short-prefix-heads",
     on=causal_lm(organism="order-2"),
@@ -76,7 +87,7 @@ def prefix_curves(lm, pair, rng, observe):
         guard(on="stories260K"),
     ],
     variants=[variant("without BOS", binding=True, bos=False)],
-    shows=[prefix_curves],
+    shows=[prefix_curves, prefix_maps],
 )
 def induction_heads_split_by_prefix(lm, pair, rng, bos=True):
     """Rise of induction attention from prefix length 1 to 3, in a long-prefix and in a short-prefix head.

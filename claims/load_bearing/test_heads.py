@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from claimbench import NotApplicable, above, at_least, at_least_one, causal_lm, claim, guard, negative, positive, step, variant
+from claimbench.measures.attention_maps import attention_map, token_names
 from claimbench.measures.gains import naive_gain, order_gain, swap_gain
 from claimbench.measures.matched import matched_random_heads, permuted_heads
 from claimbench.measures.prompts import repeats
@@ -99,6 +100,19 @@ def per_head(lm, scores, above_null, prompts, observe):
     observe.table("Gains from an earlier copy", ["gain", "nat"], rows, unit="nat")
 
 
+@step
+def attention_maps(lm, scores, rng, observe):
+    """Where the strongest induction head and the strongest previous-token head look, on one short repeat."""
+    row = repeats(lm, rng, n=1, lengths=(8, 8), prefix=(2, 2))
+    _, query, first = row.queries()
+    for kind, key in (("induction", first + 1), ("previous-token", query - 1)):
+        values = scores.excess[kind.removesuffix("-token")]
+        layer, head = np.unravel_index(int(values.argmax()), values.shape)
+        title = f"Attention of head {layer}.{head}, the strongest by {kind} score; ringed: where such a head looks"
+        looks = attention_map(lm, row.ordered[0], (layer, head))
+        observe.attention(title, looks, token_names(lm, row.ordered[0]), marked=list(zip(query, key, strict=True)))
+
+
 @claim(
     "load-bearing/top-heads-beat-random",
     on=causal_lm(organism=["copying"]),
@@ -123,7 +137,7 @@ def per_head(lm, scores, above_null, prompts, observe):
         variant("swap gain", binding=True, measure="swap"),
         variant("the paper's top 2 % of every layer", chosen="top 2 %"),
     ],
-    shows=[ranked, per_head],
+    shows=[ranked, per_head, attention_maps],
 )
 def top_induction_heads_are_load_bearing(lm, heads, above_null, prompts, rng, mode="resample", measure="order"):
     """Share of the in-context gain lost without the top induction heads, minus that without as many random heads.

@@ -199,4 +199,47 @@ def heads(content: Mapping[str, Any]) -> Markup:
     return frame.format(str(content.get("title") or "heads"), drawn, told)
 
 
-DRAWN = {"curve": curve, "heads": heads, "table": table, "value": value, "text": paragraph}
+def attention(content: Mapping[str, Any]) -> Markup:
+    """A map of queries (rows) by keys (columns) of one head, the tokens beside it; ringed cells are named by the caption."""
+    values: Sequence[Sequence[float]] = content["values"]
+    tokens = [_shown(token) for token in content["tokens"]]
+    if len(tokens) != len(values):
+        raise ValueError(f"{len(values)} rows of attention for {len(tokens)} tokens")
+    size, left, top = 15, 12 + 7 * max(map(len, tokens)), 10 + 7 * max(map(len, tokens))
+    cells: dict[str, list[str]] = {}
+    for query, row in enumerate(values):
+        for key, weight in enumerate(row):
+            place = f"M{left + key * size} {top + query * size}h{size - 1}v{size - 1}h{1 - size}z"
+            cells.setdefault(f"p{round(min(max(weight, 0), 1) * (LEVELS - 1))}", []).append(place)
+    fills = [Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths)) for kind, paths in cells.items()]
+    marked = [(int(query), int(key)) for query, key in content.get("marked", ())]
+    rings = "".join(f"M{left + k * size - 1} {top + q * size - 1}h{size}v{size}h{-size}z" for q, k in marked)
+    ring = [Markup('<path class="ring" d="{}"/>').format(rings)] if rings else []
+    labels = [text(str(left - 6), top + at * size + size / 2 + 3, token, anchor="end") for at, token in enumerate(tokens)]
+    labels += [
+        Markup('<text class="tick" transform="translate({:g} {}) rotate(-90)">{}</text>').format(
+            left + at * size + size / 2 + 3, top - 6, token
+        )
+        for at, token in enumerate(tokens)
+    ]
+    pairs = sorted(((weight, q, k) for q, row in enumerate(values) for k, weight in enumerate(row) if k < q), reverse=True)[:3]
+    most = ", ".join(f"{tokens[q]} (place {q}) to {tokens[k]} (place {k}) {words.number(weight, 2)}" for weight, q, k in pairs)
+    wide, tall = left + len(values) * size + 2, top + len(values) * size + 2
+    drawn = Markup('<svg class="heads" role="img" aria-label="{}" width="{}" height="{}">{}</svg>').format(
+        f"{content.get('title', 'Attention')}: {len(values)} tokens. Most: {most}.", wide, tall, join([*fills, *ring, *labels])
+    )
+    told = "Each row is a token that looks, each column one that it may look at."
+    if marked:
+        share = sum(values[query][key] for query, key in marked) / len(marked)
+        told += f" On {words.count(len(marked), 'ringed place')} lies {words.number(share, 2)} of a row’s attention on average."
+    frame = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div><p class="note">{}</p>')
+    return frame.format(str(content.get("title") or "attention"), drawn, told)
+
+
+def _shown(token: str) -> str:
+    """A token of at most ten characters, its blanks and line breaks visible."""
+    seen = token.replace(" ", "\u2423").replace("\n", "\u21b5") or "\u2205"
+    return seen if len(seen) <= 10 else seen[:9] + "\u2026"
+
+
+DRAWN = {"curve": curve, "heads": heads, "attention": attention, "table": table, "value": value, "text": paragraph}

@@ -40,6 +40,14 @@ class Observations:
         outlined = [[int(layer), int(head)] for layer, head in marked]
         self.found[title] = {"kind": "heads", "title": title, "unit": unit, "values": grid, "marked": outlined}
 
+    def attention(self, title: str, weights: Any, tokens: Sequence[str], *, marked: Sequence[tuple[int, int]] = ()) -> None:
+        """One head on one row: weights [queries, keys] of as many tokens; `marked` pairs of query and key are outlined."""
+        rows = [[round(float(weight), 3) for weight in row[: query + 1]] for query, row in enumerate(np.asarray(weights))]
+        outlined = [[int(query), int(key)] for query, key in marked]
+        self.found[title] = {
+            "kind": "attention", "title": title, "unit": "attention", "values": rows, "tokens": list(tokens), "marked": outlined,
+        }  # fmt: skip
+
     def value(self, title: str, value: float, *, unit: str) -> None:
         """A single number."""
         self.found[title] = {"kind": "value", "title": title, "unit": unit, "value": plain(value)}

@@ -124,3 +124,17 @@ def test_intervals_and_durations() -> None:
     assert [words.duration(s) for s in (None, 0.44, 41, 432, 7500)] == [
         "not recorded", "0.4 s", "41 s", "7 min 12 s", "2 h 05 min"]  # fmt: skip
     assert words.memory(1900) == "1.9 GB"
+
+
+def test_a_map_of_attention_has_a_cell_for_each_pair_and_its_tokens_escaped() -> None:
+    content = {
+        "kind": "attention", "title": "Looks", "values": [[1.0], [0.25, 0.75], [0.9, 0.1, 0.0]],
+        "tokens": ["<b>", " the", "\n"], "marked": [[2, 0]],
+    }  # fmt: skip
+    drawn = observations.attention(content)
+    assert sum(path.count("M") for path in re.findall(r'<path class="p\d" d="([^"]*)"', drawn)) == 6
+    assert "<b>" not in drawn and drawn.count("&lt;b&gt;") >= 2
+    assert "\u2423the" in drawn and "\u21b5" in drawn
+    assert "On 1 ringed place lies 0.9 of" in drawn and drawn.count('class="ring"') == 1
+    assert 'aria-label="Looks: 3 tokens. Most: ' in drawn and "(place 2) to" in drawn
+    assert "Looks" in observations.observation("x", {**content, "tokens": ["one"]})  # a shape that does not fit is shown as it is
