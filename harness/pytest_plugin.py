@@ -300,7 +300,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
     terminalreporter.section("verdicts", sep="=")
     document = _document(config)
-    terminalreporter.write_line(terminal_table(document))
+    terminalreporter.write_line(terminal_table(document, terminalreporter._tw.fullwidth))
     if (comparison := bench.compared(document)) is not None:
         from .comparing import table
 

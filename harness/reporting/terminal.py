@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -69,10 +69,14 @@ def _controls(result: Mapping[str, Any]) -> str:
     return f"{sum(state is True for state in states)}/{len(states)} held" + ("\nUNSOUND" if result["sound"] is False else "")
 
 
-def terminal_table(document: Mapping[str, Any]) -> str:
+HEADS = ("verdict", "adjusted", "finding", "measured", "n", "controls")
+
+
+def terminal_table(document: Mapping[str, Any], width: int | None = None) -> str:
     """The table of verdicts with what was measured beside its region, then a line for each that needs a word.
 
-    Controls are counted in the row of their claim. Plain text without colour, for any terminal and any log.
+    Controls are counted in the row of their claim. Plain text without colour, for any terminal and any log. In a `width` that
+    is too small for the table each row becomes a few short lines. A remark stays one line, which a log can be searched for.
     """
     report = view.arrange(complete(document))
     rows, remarks = [], []
@@ -81,14 +85,16 @@ def terminal_table(document: Mapping[str, Any]) -> str:
             notes = [text for text, true in _notes(result) if true and text != "UNSOUND"]
             verdict = "\n".join([words.LETTERS[str(result["verdict"])] + " " + words.label(result), *notes])
             where = f"{claim.finding}\non {result['subject']}"
-            rows.append([verdict, _adjusted(result), where, _effect(result), result["n"] or "", _controls(result)])
+            rows.append([verdict, _adjusted(result), where, _effect(result), str(result["n"] or ""), _controls(result)])
             if result["verdict"] != "SUPPORTED" or result["unexpected"]:
                 remarks.append(f"{words.label(result)}  {claim.finding} on {result['subject']}: {_remark(result)}")
     lines = []
     if rows:
-        lines.append(
-            tabulate(rows, ["verdict", "adjusted", "finding", "measured", "n", "controls"], "simple", disable_numparse=True)
-        )
+        table = tabulate(rows, HEADS, "simple", disable_numparse=True)
+        if width is None or max(map(len, table.splitlines())) <= width:
+            lines.append(table)
+        else:
+            lines += [line for row in rows for line in _block(row, width)]
     if remarks:
         lines += ["", *remarks]
     for claim in report.claims:
@@ -100,6 +106,26 @@ def terminal_table(document: Mapping[str, Any]) -> str:
     if document.get("missing"):
         lines.append(f"not measured: {words.count(len(document['missing']), 'item')}; the same command goes on from here")
     return "\n".join(lines).lstrip("\n")
+
+
+def _block(row: Sequence[str], width: int) -> list[str]:
+    """A row of the table as lines one below the other."""
+    verdict, adjusted, where, measured, n, controls = row
+    effects = measured.replace("\n  holds", "\n    holds").split("\n") if measured else []
+    told = {"n": n, "controls": controls, "adjusted": adjusted}
+    said = "; ".join(f"{name} {_joined(value)}" for name, value in told.items() if value)
+    below = [one for one in [*effects, said] if one]
+    finding, place = where.split("\n", 1)
+    title = f"{_joined(verdict)}  {finding}"
+    return [f"{title} {place}", *_indented(below)] if len(title) + len(place) < width else [title, *_indented([place, *below])]
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
+def _joined(cell: str) -> str:
+    return ", ".join(cell.split("\n"))
 
 
 def _courses(report: view.Report) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from claimbench.reporting import counts_line, one_line, terminal_table
 from claimbench.reporting.markdown import escape, summary
 from claimbench.reporting.results import complete
@@ -25,6 +26,27 @@ def test_the_terminal_table_has_every_verdict() -> None:
     ):  # fmt: skip
         assert said in text, said
     assert "another seed's heads" not in text.split("\n\n")[0]  # controls are counted, not listed
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_in_a_narrow_terminal_each_row_is_lines_of_its_own_and_nothing_is_cut(width: int) -> None:
+    wide, narrow = terminal_table(sample()), terminal_table(sample(), width)
+    tables = [text.split("\n\n", 1) for text in (wide, narrow)]
+    longest = [max(map(len, table.splitlines())) for table, _ in tables]
+    assert longest[1] <= width < longest[0]
+    assert tables[0][1] == tables[1][1], "remarks stay lines that can be searched for"
+    flat = " ".join(narrow.split())
+    assert (
+        "S SUPPORTED load-bearing/top-heads-beat-random on copying 0.952 [0.901, 0.967] share of gain holds above 0.1 share "
+        "of gain n 6; controls 4/4 held; adjusted S at 3.13 %, p = 0.016"
+    ) in flat
+    assert "controls 0/1 held, UNSOUND" in flat
+    words = {word.strip(",;:") for word in wide.split() if set(word) - {"-"}} - {"verdict", "finding", "measured"}
+    assert words <= {word.strip(",;:") for word in flat.split()}
+
+
+def test_where_the_table_fits_it_is_a_table() -> None:
+    assert terminal_table(sample(), 160) == terminal_table(sample())
 
 
 def test_one_line_is_one_line() -> None:
