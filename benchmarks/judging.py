@@ -23,7 +23,6 @@ from claimbench.running.item import Item, items_of
 from claimbench.running.measure import parts_of
 from claimbench.running.options import checked
 from claimbench.running.session import Session
-from claimbench.running.store import key_of
 
 
 @step
@@ -80,7 +79,7 @@ def fill(session: Session, mine: list[Item], rng: np.random.Generator) -> None:
     try:
         for item in mine:
             for part, body, index in bodies(item, rng):
-                session.store.put(key_of(session.measurer._key(item, part, index)), body)
+                session.store.put(session.measurer.keys.of(item, part, index), body)
     finally:
         os.fsync = waiting
 

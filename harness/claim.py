@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .control import Control, Place, Requirement, Variant
 from .errors import DeclarationError
 from .region import MOST_EFFECTS, Region
-from .step import Step, check_injectable, choices_of, first_line, parameters, reach, step_named
+from .step import Step, check_injectable, choices_of, documentation, first_line, parameters, reach, step_named
 
 EVIDENCE: Mapping[str, str] = {
     "instrument": "checks the instrument: true by construction or by algebra, no evidence about trained networks",
@@ -30,6 +29,8 @@ class TriedOn:
     model: bool = True
     why_no_model: str = ""
     simulation: str = ""
+    base: str = ""
+    """Of a pair: the family whose net of the same seed is what the subject was derived from."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,17 +38,19 @@ class TriedOn:
         return (*self.organisms, *filter(None, [self.simulation]))
 
 
-def causal_lm(*, organism: str | Sequence[str], model: bool | str = True) -> TriedOn:
+def causal_lm(*, organism: str | Sequence[str], model: bool | str = True, base: str = "") -> TriedOn:
     """Say what a claim is tested on.
 
     Args:
         organism: name or names of organism families.
         model: True when any causal language model can be the subject (`--model`), else the reason why not.
+        base: the family that stands for what the subject was derived from, for a claim about a pair; its functions receive
+            the net of the same seed as `base_lm`, and beside a given model the one of `--base-model`.
     """
     names = (organism,) if isinstance(organism, str) else tuple(organism)
     if not names:
         raise DeclarationError("causal_lm(organism=[]) names no subject: name at least one organism family")
-    return TriedOn(names, model is True, "" if model is True else str(model or "the claim has no model form"))
+    return TriedOn(names, model is True, "" if model is True else str(model or "the claim has no model form"), base=base)
 
 
 def simulation(name: str) -> TriedOn:
@@ -113,12 +116,11 @@ class Claim:
     @property
     def protocol(self) -> str:
         """How it is estimated: the docstring below its first line."""
-        text = inspect.getdoc(self.function) or ""
-        return " ".join(text.partition("\n")[2].split())
+        return documentation(self.function)[1]
 
     @property
     def file(self) -> str:
-        return inspect.getfile(self.function)
+        return self.function.__code__.co_filename
 
 
 def claim(
@@ -251,6 +253,8 @@ def _check(made: Claim) -> None:
             f"{where}: no {' and no '.join(sorted(missing))} control: a claim must be shown to come out SUPPORTED "
             "where the effect is planted and REFUTED where it is lacking (a guard replaces neither)"
         )
+    if not made.on.base and any("base_lm" in parameters(found) for found in _all_reached(made)):
+        raise DeclarationError(f'{where}: it asks for base_lm, and names none: write causal_lm(organism=..., base="family")')
     names = [control.name for control in made.controls] + [variant.name for variant in made.variants]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise DeclarationError(f"{where}: two controls or variants are called {doubled[0]!r}: give one a label")
@@ -262,14 +266,20 @@ def _check(made: Claim) -> None:
     _check_overrides(made, where)
 
 
+def _all_reached(made: Claim) -> Iterator[Callable[..., Any]]:
+    """The claim's function, its pictures and preconditions, and every step that these reach."""
+    for function in (made.function, *(s.function for s in made.shows), *(r.step.function for r in made.requires)):
+        yield from reach(function)
+
+
 def _check_lm_is_there(made: Claim, where: str) -> None:
     """A simulation, or arms alone, leave nothing to inject as `lm`."""
     if made.on.organisms or made.on.model:
         return
-    for function in (made.function, *(s.function for s in made.shows), *(r.step.function for r in made.requires)):
-        if asking := next((found.__name__ for found in reach(function) if {"lm", "siblings"} & set(parameters(found))), None):
+    for found in _all_reached(made):
+        if {"lm", "base_lm", "siblings"} & set(parameters(found)):
             kind = "a simulation" if made.on.simulation else "what its arms yield"
-            raise DeclarationError(f"{where}: {asking} asks for a network to look into, and its subject is {kind}")
+            raise DeclarationError(f"{where}: {found.__name__} asks for a network to look into, and its subject is {kind}")
 
 
 def _check_overrides(made: Claim, where: str) -> None:

@@ -65,9 +65,16 @@ def step(
     return Step(function, scope)
 
 
+@cache
+def documentation(function: Callable[..., Any]) -> tuple[str, str]:
+    """A function's docstring: its first line, and the rest in one line; '' where there is none."""
+    first, _, rest = (inspect.getdoc(function) or "").partition("\n")
+    return first.strip(), " ".join(rest.split())
+
+
 def first_line(function: Callable[..., Any]) -> str:
     """First line of a function's docstring, '' without one."""
-    return (inspect.getdoc(function) or "").partition("\n")[0].strip()
+    return documentation(function)[0]
 
 
 def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

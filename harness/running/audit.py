@@ -15,6 +15,7 @@ from .audit_faults import FAULTS, HALF_MISSING, MEASURED, OUTLIER, SHARED, WATCH
 from .inject import Injector
 from .item import Item, Subject, items_of
 from .judging import Standing
+from .keys import Keys
 from .measure import Measurer, Part, Replicate
 from .result import control_ok
 from .session import Session
@@ -61,10 +62,8 @@ class Planted(Measurer):
     def __init__(self, plain: Measurer, fault: Fault) -> None:
         self.log = Log()
         super().__init__(plain.store, _Subjects(plain.subjects, fault, self.log), plain.root)
+        self.keys = Keys(self.subjects, self.runs, self.root, {"fault": [fault.name, fault.digest]})
         self.fault = fault
-
-    def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
-        return {**super()._key(item, part, index), "fault": [self.fault.name, self.fault.digest]}
 
     def _measure(self, item: Item, part: Part, index: int, shared: dict[Any, Any]) -> dict[str, Any]:
         self.log.reached, self.log.frame = 0, ""
@@ -104,7 +103,7 @@ def audit(claim: Claim, claim_id: str, session: Session, excuses: Mapping[str, s
         "verdict": honest.verdict.value,
         "n": honest.n,
         "profile": session.options.profile.name,
-        "digests": digests(claim, session.measurer._digest([claim.function])),
+        "digests": digests(claim, session.measurer.keys.code([claim.function])),
     }
     if honest.verdict is not Verdict.SUPPORTED:
         return {**about, "faults": {}, "reason": f"SUPPORTED nowhere, so there is nothing to lose: {honest.reason}"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ class History:
             StoreError: when it cannot be written.
         """
         told = {name: result[name] for name in KEPT} | {"control": result["control"] and result["control"]["name"]}
-        path = self.folder / _folder(result["finding"]) / f"{key_of(told)[:32]}.json"
-        if _holds_something(path):
+        folder, name = _folder(result["finding"]), f"{key_of(told)[:32]}.json"
+        if _holds_something(os.path.join(self.folder, folder, name)):  # joining Paths would take as long as all the rest
             return
+        path = self.folder / folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps({**told, "date": result["measured_at"]}, allow_nan=False), wait=False)
@@ -62,9 +64,9 @@ class History:
         yield from sorted(found, key=lambda one: (one["date"], one["item"]))
 
 
-def _holds_something(path: Path) -> bool:
+def _holds_something(path: str | Path) -> bool:
     try:
-        return path.stat().st_size > 0
+        return os.stat(path).st_size > 0
     except OSError:
         return False
 

@@ -127,6 +127,8 @@ def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any
 
     `own` is the name under which a function may itself be replaced.
     """
+    if not overrides:
+        return {}
     found = {own: overrides[own]} if own in overrides else {}
     pending = [*functions, *(value.function for value in found.values() if isinstance(value, Step))]
     while pending:

@@ -45,18 +45,19 @@ def stand(item: Item, replicates: Sequence[Replicate], design: Seeds | Prompts, 
         verdict, reason = problem
         if verdict is not Verdict.NOT_APPLICABLE or seeds is None or _uniform(replicates):
             return Standing(verdict, reason, n)
-    passing = [replicate for replicate in replicates if replicate.passed]
-    failing = [replicate for replicate in replicates if not replicate.passed]
-    first = _first_look(design)
-    if n and seeds is None and failing:
+    passing, failing = _parted(replicates)
+    if failing and seeds is None:
         return Standing(Verdict.NOT_APPLICABLE, unmet(item, failing[0]), n)
-    if seeds is not None and n >= first and len(failing) > MOST_FAILING * n:
+    if seeds is not None and len(failing) > MOST_FAILING * n and n >= _at_first(design, None):
         return Standing(Verdict.NOT_APPLICABLE, f"{len(failing)} of {n} seeds fail a precondition: {unmet(item, failing[0])}", n)
     return _judged(item, replicates, passing, design, seeds)
 
 
 def replay(
-    stored: Callable[[int], Replicate | None], judge: Callable[[Sequence[Replicate]], Standing], design: Seeds | Prompts
+    stored: Callable[[int], Replicate | None],
+    judge: Callable[[Sequence[Replicate]], Standing],
+    design: Seeds | Prompts,
+    seeds: int | None,
 ) -> tuple[Standing, list[Replicate]]:
     """Where an item stands on what is stored, and the replicates that this takes: as if judged after each of them.
 
@@ -67,13 +68,14 @@ def replay(
     Args:
         stored: replicate of an index, None where it is missing.
         judge: where the item stands on the replicates so far.
+        seeds: how many the family has; None on a given model.
     """
     by_looks, most = hasattr(design, "looks"), design.most * getattr(design, "per_cluster", 1)
     replicates: list[Replicate] = []
-    standing = judge(replicates)
-    while (have := len(replicates)) < standing.wants:
+    standing, wants = None, _at_first(design, seeds)
+    while (have := len(replicates)) < wants:
         ahead: list[Replicate] = []
-        target = standing.wants if by_looks else most
+        target = wants if by_looks else most
         if not all(replicate.passed for replicate in replicates):
             target = have + 1  # the share of those that fail may end it at any seed
         while have + len(ahead) < target:
@@ -90,7 +92,16 @@ def replay(
         if standing.judgement is None or not (by_looks or standing.wants > have + used):
             standing, used = _first_end(replicates, ahead, judge, bisect=standing.judgement is not None)
         replicates += ahead[:used]
-    return standing, replicates
+        wants = standing.wants
+    return standing or judge([]), replicates
+
+
+def _at_first(design: Seeds | Prompts, seeds: int | None) -> int:
+    """How many replicates are wanted where there are none yet: those of the first look."""
+    from ..statistics import next_look
+
+    wants = (next_look(0, design) or 0) * getattr(design, "per_cluster", 1)
+    return wants if seeds is None else min(wants, seeds)
 
 
 def _first_end(
@@ -109,8 +120,6 @@ def _first_end(
 
     every = range(1, len(ahead) + 1)
     first = every[bisect_left(every, True, key=ends)] if bisect else next(filter(ends, every), len(ahead))
-    if first not in found:
-        ends(first)
     return found[first], first
 
 
@@ -125,10 +134,10 @@ def _judged(
     wants = n
     if not judgement.decided:
         target = next_look(len(passing) // size, design)
-        if target is not None:
-            wants = n + target * size - len(passing)  # a seed that fails a precondition is replaced by a further one
-            if seeds is not None:
-                wants = min(wants, seeds)
+        assert target is not None  # what is undecided has a further look
+        wants = n + target * size - len(passing)  # a seed that fails a precondition is replaced by a further one
+        if seeds is not None:
+            wants = min(wants, seeds)
     variants = {} if item.control else _variants(item, passing, design)
     verdict, reason = judgement.verdict, judgement.reason
     if verdict is Verdict.SUPPORTED and item.control is None:
@@ -148,6 +157,15 @@ def _judged(
     if verdict is Verdict.INCONCLUSIVE:
         reason += _could_have_seen(item, judgement)
     return Standing(verdict, reason, wants, judgement, variants, used)
+
+
+def _parted(replicates: Sequence[Replicate]) -> tuple[list[Replicate], list[Replicate]]:
+    """Those that pass all preconditions, and those that do not."""
+    passing: list[Replicate] = []
+    failing: list[Replicate] = []
+    for replicate in replicates:
+        (passing if replicate.passed else failing).append(replicate)
+    return passing, failing
 
 
 def _templates(item: Item, replicates: Sequence[Replicate]) -> list[int] | None:
@@ -186,8 +204,10 @@ def _problem(replicates: Sequence[Replicate]) -> tuple[Verdict, str] | None:
 def _missing(replicates: Sequence[Replicate]) -> str | None:
     """What is lacking of a whole series 0, 1, 2, ... of replicates; a rest of one is not evidence."""
     have = {replicate.index for replicate in replicates}
-    lost = [str(index) for index in range(max(have, default=-1)) if index not in have]
-    return f"replicates are missing: {', '.join(lost)} of {max(have, default=-1) + 1}" if lost else None
+    whole = max(have, default=-1) + 1
+    if len(have) == whole:
+        return None
+    return f"replicates are missing: {', '.join(str(index) for index in range(whole) if index not in have)} of {whole}"
 
 
 def _copies(replicates: Sequence[Replicate]) -> str | None:
@@ -204,11 +224,6 @@ def _copies(replicates: Sequence[Replicate]) -> str | None:
 def _uniform(replicates: Sequence[Replicate]) -> bool:
     """Whether the very first seeds all say NOT_APPLICABLE, so that no further seed can change it."""
     return len(replicates) >= 2 and all(replicate.fatal for replicate in replicates)
-
-
-def _first_look(design: Seeds | Prompts) -> int:
-    looks = getattr(design, "looks", None)
-    return int(looks[0]) if looks else 1
 
 
 def _variants(item: Item, passing: Sequence[Replicate], design: Seeds | Prompts) -> dict[str, Judgement]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..effect import as_effects
 from ..errors import ClaimbenchError, DeclarationError, EffectError, InvalidMeasurement, LoadError, NotApplicable, StoreError
-from ..step import Step, parameters, reach
-from .code_digest import code_digest
+from ..step import Step
 from .collecting import place
-from .inject import Injector, relevant
+from .inject import Injector
+from .keys import Keys
 from .observe import Observations
 from .runs import Runs
 from .store import Store, key_of
@@ -96,14 +96,18 @@ class Replicate:
 
         What does not apply to a variant says nothing of the claim itself, nor does anything that befalls a picture.
         """
-        return next((body for name, body in self.parts.items() if _stops(name, body)), None)
+        for name, body in self.parts.items():
+            if body.get("problem") and _stops(name, body):
+                return body
+        return None
 
     @property
     def passed(self) -> bool:
         """Whether every precondition measured here was met and the effect could be taken."""
-        if self.fatal:
-            return False
-        return all(body["passed"] for name, body in self.parts.items() if name.startswith("requires"))
+        for name, body in self.parts.items():
+            if (body.get("problem") and _stops(name, body)) or (name.startswith("requires") and not body["passed"]):
+                return False
+        return True
 
 
 class Measurer:
@@ -115,8 +119,7 @@ class Measurer:
         self.root = root
         self.runs = Runs(store, root)
         self.run = os.environ.get(RUN) or uuid.uuid4().hex
-        self._code: dict[tuple[int, ...], str] = {}
-        self._keys: dict[tuple[Any, ...], tuple[Item, dict[str, Any]]] = {}
+        self.keys = Keys(subjects, self.runs, root)
         self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
 
     def replicate(self, item: Item, index: int, measure: bool = True) -> Replicate | None:
@@ -132,7 +135,7 @@ class Measurer:
         for part in parts_of(item, index):
             if ended and part.kind != "shows":
                 continue
-            key = key_of(self._key(item, part, index))
+            key = self.keys.of(item, part, index)
             body = self._kept(key)
             if body is None:
                 if not measure:
@@ -167,59 +170,6 @@ class Measurer:
         body = self.store.get(key)
         return None if body is not None and _failed(body) and body.get("run") != self.run else body
 
-    def _key(self, item: Item, part: Part, index: int) -> dict[str, Any]:
-        return {**self._same_for_all(item, part), "subject": self.subjects.digest(item.subject, index), "index": index}
-
-    def _same_for_all(self, item: Item, part: Part) -> dict[str, Any]:
-        """What the keys of a part have in common, whatever the replicate; found once, since it takes most of the time."""
-        mark = (id(item.claim), id(item.control), item.subject, part.kind, part.name)
-        if mark not in self._keys:
-            self._keys[mark] = (item, self._common(item, part))  # the item is kept, so that an id is never reused
-        return self._keys[mark][1]
-
-    def _common(self, item: Item, part: Part) -> dict[str, Any]:
-        functions, own = [item.claim.function], ""
-        if part.kind == "requires":
-            functions = [r.step.function for r in item.claim.requires if r.name == part.name]
-            own = next(r.step.name for r in item.claim.requires if r.name == part.name)  # it may itself be overridden
-        elif part.kind == "shows":
-            functions = [s.function for s in item.claim.shows if s.name == part.name]
-        overrides = relevant({**item.overrides, **part.choices}, functions, own)
-        arms = {name: self.runs.identity(recipe) for name, recipe in item.arms.items()}
-        overrides = {name: value for name, value in overrides.items() if name not in arms}
-        functions += [value.function for value in overrides.values() if isinstance(value, Step)]
-        return {
-            "parameters": self.subjects.parameters(item.subject),
-            "claim": item.claim.finding,
-            "regions": sorted(item.claim.holds),
-            "code": self._digest(functions),
-            "overrides": {name: _plain(value) for name, value in sorted(overrides.items())},
-            "siblings": self._siblings(item.subject, functions),
-            **({"arms": arms} if arms else {}),
-            **self._task(item, functions),
-            **({"per_cluster": item.per_cluster} if item.per_cluster > 1 else {}),
-            **({"yours": self._digest([item.yours.function])} if item.yours is not None else {}),
-            "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
-            "seed": self.root,
-        }
-
-    def _siblings(self, subject: Subject, functions: list[Any]) -> list[str] | None:
-        """Digests of the whole family where a function asks for its other seeds."""
-        seeds = self.subjects.seeds(subject)
-        if seeds is None or not any("siblings" in parameters(f) for function in functions for f in reach(function)):
-            return None
-        return [self.subjects.digest(subject, seed) for seed in range(seeds)]
-
-    def _task(self, item: Item, functions: list[Any]) -> dict[str, str | None]:
-        """Digest of the user's task where a function asks for it."""
-        if not any("task" in parameters(f) for function in functions for f in reach(function)):
-            return {}
-        try:
-            task = self.subjects.task(item)
-        except NotApplicable:
-            task = None
-        return {"task": None if task is None else task.digest}
-
     def _shared_of(self, item: Item) -> dict[Any, Any] | None:
         """Values of steps with scope "subject", of the given model at hand; on a family every seed is a subject."""
         if item.subject.seeded:
@@ -228,12 +178,6 @@ class Measurer:
         if self._of_subject[0] != digest:
             self._of_subject = (digest, {})
         return self._of_subject[1]
-
-    def _digest(self, functions: list[Any]) -> str:
-        key = tuple(id(function) for function in functions)
-        if key not in self._code:
-            self._code[key] = code_digest(functions)
-        return self._code[key]
 
     def _measure(self, item: Item, part: Part, index: int, shared: dict[Any, Any]) -> dict[str, Any]:
         started = time.perf_counter()
@@ -369,12 +313,6 @@ def peak_memory_mb() -> float:
 
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(used / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "function"):
-        return value.name
-    return value if isinstance(value, bool | int | float | str) or value is None else repr(value)
 
 
 def _file(claim: Claim) -> str:

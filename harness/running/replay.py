@@ -77,7 +77,7 @@ def replay(document: Mapping[str, Any], name: str, store: str | None, root: Path
     with tempfile.TemporaryDirectory() as folder:
         session = Session(checked(store=folder, **options))
         now = session.measurer.replicate(item, index)
-        code, subject = session.measurer._digest([item.claim.function]), session.digest_of(item, [now] if now else [])
+        code, subject = session.measurer.keys.code([item.claim.function]), session.digest_of(item, [now] if now else [])
     assert now is not None
     stored = next(r["effects"] for r in result["replicates"] if r["index"] == index)
     rows = [*_effects(stored, now), *_receipts(before, now)]

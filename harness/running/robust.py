@@ -150,7 +150,7 @@ def robust(
     return {
         "subject": base.subject.name,
         "profile": plain.options.profile.name,
-        "digests": digests(claim, plain.measurer._digest([claim.function])),
+        "digests": digests(claim, plain.measurer.keys.code([claim.function])),
         "dimensions": {d.name: list(d.values) for d in dims},
         "specifications": done,
         "counts": _counts(done),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..claim import Claim
@@ -20,8 +21,6 @@ from .store import Store
 from .subjects import Subjects
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..statistics import Prompts, Seeds
     from ..subjects import LM
 
@@ -39,12 +38,12 @@ class Session:
     def __init__(self, options: Options, live: Mapping[str, LM] | None = None) -> None:
         self.options = options
         self.store = Store(options.store)
-        self.subjects = Subjects(options.device, options.dtype, live, options.task)
+        self.subjects = Subjects(options.device, options.dtype, live, options.task, options.base_model)
         self.measurer = Measurer(self.store, self.subjects, options.seed)
         self.measurer.runs.retrain = options.profile.retrain
         self.recorded = Recorded(self.store, options)
         self.history = History(self.store)
-        self._papers: dict[Path, Paper | None] = {}
+        self._papers: dict[str, Paper | None] = {}
 
     def run(self, item: Item, progress: Progress | None = None) -> dict[str, Any]:
         """Measure what is missing of an item, in index order, until it is decided; its result."""
@@ -68,6 +67,7 @@ class Session:
             lambda index: self.measurer.replicate(item, index, measure=False),
             lambda replicates: self.stand(item, replicates),
             self.design(item),
+            self.subjects.seeds(item.subject),
         )
 
     def stand(self, item: Item, replicates: Sequence[Replicate]) -> Standing:
@@ -89,12 +89,9 @@ class Session:
 
     def paper(self, claim: Claim) -> Paper | None:
         """The paper card beside a claim's file, None where there is none."""
-        from pathlib import Path
-
-        file = Path(claim.file)
-        if file not in self._papers:
-            self._papers[file] = card_beside(file)
-        return self._papers[file]
+        if claim.file not in self._papers:
+            self._papers[claim.file] = card_beside(Path(claim.file))
+        return self._papers[claim.file]
 
     def title(self, claim: Claim) -> str:
         """The finding's title from its paper card, or the claim's statement."""
@@ -134,6 +131,8 @@ class Session:
                 words += ["--checkpoints", str(options.series.folder)]
             else:
                 words += [word for path in self._namesakes(item.subject) for word in ("--model", path)]
+            if item.claim.on.base and options.base_model is not None:
+                words += ["--base-model", options.base_model]
             if options.task is not None:
                 words += ["--task", options.task.name]
         if item.yours is not None and options.recipe is not None:

@@ -11,7 +11,6 @@ from . import committed
 from .code_digest import code_digest
 from .item import items_of
 from .options import checked
-from .store import key_of
 
 AUDIT, ROBUST = "audit.json", "robust.json"
 
@@ -42,7 +41,7 @@ def in_store(claim: Claim, claim_id: str, store: Path) -> bool:
 
     measurer = Session(checked(store=store)).measurer
     own = [item for item in items_of(claim, claim_id) if item.control is None and item.subject.kind != "model"]
-    return any(measurer.store.path(key_of(measurer._key(item, Part("effect"), 0))).is_file() for item in own)
+    return any(measurer.store.path(measurer.keys.of(item, Part("effect"), 0)).is_file() for item in own)
 
 
 def trust_of(claim: Claim, code: str) -> dict[str, Any]:

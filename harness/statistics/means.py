@@ -27,7 +27,8 @@ def t_interval(lows: NDArray[np.float64], highs: NDArray[np.float64], level: flo
     n = len(lows)
     if n < 2:
         return None, None
-    with np.errstate(over="ignore", invalid="ignore"):  # open ends, and squares too large for a float
-        middles = lows / 2 + highs / 2
-        mean, margin = float(middles.mean()), _quantile(n - 1, level) * float(middles.std(ddof=1)) / n**0.5
+    # lists, since n is small; open ends and squares too large for a float end as infinity or NaN
+    middles = [low / 2 + high / 2 for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
+    mean = sum(middles) / n
+    margin = _quantile(n - 1, level) * math.sqrt(sum((x - mean) * (x - mean) for x in middles) / (n - 1) / n)
     return (mean - margin, mean + margin) if math.isfinite(mean) and math.isfinite(margin) else (None, None)

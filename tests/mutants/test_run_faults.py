@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from claimbench import Claim, at_least, causal_lm, negative, positive, step, variant
-from claimbench.running import inject, judging, measure
+from claimbench.running import inject, judging, keys, measure
 from claimbench.running.collecting import load_module
 from claimbench.running.inject import Injector
 from claimbench.running.item import Item, Subject, items_of
-from claimbench.running.measure import Measurer
+from claimbench.running.keys import Keys
 from claimbench.running.session import Session
 from claimbench.running.streams import stream
 from claimbench.running.subjects import Subjects
@@ -259,8 +259,8 @@ def models_kept_by_name(patch: pytest.MonkeyPatch) -> None:
 
 def keys_without(part: str) -> Plant:
     def plant(patch: pytest.MonkeyPatch) -> None:
-        key = Measurer._key
-        patch.setattr(Measurer, "_key", lambda self, *a: {k: v for k, v in key(self, *a).items() if k != part})
+        told = Keys.told
+        patch.setattr(Keys, "told", lambda self, *a: {k: v for k, v in told(self, *a).items() if k != part})
 
     return plant
 
@@ -297,17 +297,17 @@ def sign_flipped(patch: pytest.MonkeyPatch) -> None:
 
 def keys_that_never_return(patch: pytest.MonkeyPatch) -> None:
     """Something of this process in the key: an address, a clock."""
-    key, drawn = Measurer._key, itertools.count()
-    patch.setattr(Measurer, "_key", lambda self, *a: {**key(self, *a), "x": next(drawn)})
+    told, drawn = Keys.told, itertools.count()
+    patch.setattr(Keys, "told", lambda self, *a: {**told(self, *a), "x": next(drawn)})
 
 
 def keys_with_every_override(patch: pytest.MonkeyPatch) -> None:
     """Choices that a part cannot see enter its key: the same number under many keys."""
-    patch.setattr(measure, "relevant", lambda overrides, functions, own="": dict(overrides))
+    patch.setattr(keys, "relevant", lambda overrides, functions, own="": dict(overrides))
 
 
 def digest_of_the_name_only(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(measure, "code_digest", lambda functions: ",".join(function.__name__ for function in functions))
+    patch.setattr(keys, "code_digest", lambda functions: ",".join(function.__name__ for function in functions))
 
 
 def no_rerun(patch: pytest.MonkeyPatch) -> None:
@@ -340,7 +340,7 @@ def judging_all_there_is(patch: pytest.MonkeyPatch) -> None:
 
 
 def siblings_not_in_the_key(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Measurer, "_siblings", lambda *_: None)
+    patch.setattr(Keys, "_siblings", lambda *_: None)
 
 
 FAULTS: list[tuple[Plant, Check]] = [

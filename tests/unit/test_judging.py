@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from claimbench import above, rate_above, variant
 from claimbench.errors import DeclarationError
+from claimbench.running import judging
 from claimbench.running.judging import Standing, replay, stand
 from claimbench.running.measure import Part, Replicate
 from claimbench.running.profile import PROFILES
@@ -17,7 +18,7 @@ from claimbench.verdict import Verdict
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from running_fakes import declared, fake_family, fake_lm, item, level, replicate, session
+from running_fakes import declared, fake_family, fake_lm, item, level, nothing, replicate, session
 
 S, R, I, N, V, E = (  # noqa: E741
     Verdict[name] for name in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT_APPLICABLE", "INVALID", "ERROR")
@@ -135,6 +136,30 @@ def test_seeds_that_fail_and_say_the_opposite_are_not_hidden() -> None:
     assert standing.verdict is S
 
 
+def test_were_more_seeds_allowed_to_fail_opposite_verdicts_would_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one in four at most it cannot come to this; the rule holds whatever that share is."""
+    monkeypatch.setattr(judging, "MOST_FAILING", 1.0)
+    standing, used = play([replicate(i, -9.0 if i < 8 else 1.0, passed=i >= 8) for i in range(14)], seeds=14)
+    assert (standing.verdict, used) == (I, 14) and "included, come out REFUTED; otherwise: median 1" in standing.reason
+
+
+def test_the_precondition_that_is_not_met_is_the_one_named() -> None:
+    from claimbench import at_least
+
+    of = item(declared(requires=[at_least(0.5, "nat", level), at_least(2, "heads", nothing)]))
+    assert [requirement.name for requirement in of.claim.requires] == ["level", "nothing"]
+    told = {"requires:nothing": {"passed": False, "value": 1.0, "problem": None}}
+    standing, _ = play([replicate(i, 1.0, **told) for i in range(6)], of=of)
+    assert standing.verdict is N and standing.reason.endswith("needs nothing at least 2 heads, found 1")
+
+
+@pytest.mark.parametrize("kept", [[0, 2, 4], [1, 2, 3, 4, 5, 6]])
+def test_a_rest_of_a_series_is_no_evidence(kept: list[int]) -> None:
+    lost = ", ".join(str(index) for index in range(max(kept)) if index not in kept)
+    standing = stand(ITEM, [replicate(index, 1.0) for index in kept], Seeds(), 11)
+    assert (standing.verdict, standing.reason) == (V, f"replicates are missing: {lost} of {max(kept) + 1}")
+
+
 @pytest.mark.parametrize("problem", ["INVALID", "ERROR"])
 def test_one_untrusted_replicate_ends_it(problem: str) -> None:
     replicates = levels(*[1.0] * 6)
@@ -224,9 +249,19 @@ def test_a_replay_ends_where_judging_after_each_replicate_would(stored: list[Any
     made = [one(index, told) for index, told in enumerate(stored[:seeds])]
     expected, used = play(made, seeds, design, given)
     found, replicates = replay(
-        lambda index: made[index] if index < len(made) else None, lambda some: stand(given, some, design, seeds), design
+        lambda index: made[index] if index < len(made) else None, lambda some: stand(given, some, design, seeds), design, seeds
     )
     assert (found, len(replicates)) == (expected, used)
+
+
+def test_a_replay_decided_by_the_last_stored_batch_uses_them_all() -> None:
+    design = Prompts({"effect": 2.0}, most=200)
+    expected, used = play(levels(*[1.0] * 200), None, design, GIVEN)
+    made = levels(*[1.0] * used)
+    found, replicates = replay(
+        lambda index: made[index] if index < used else None, lambda some: stand(GIVEN, some, design, None), design, None
+    )
+    assert (found, len(replicates)) == (expected, used) and expected.verdict is S
 
 
 def one(index: int, told: float | str | None) -> Replicate:
@@ -259,7 +294,7 @@ def test_batches_of_one_template_share_its_stream_and_are_one_replicate(tmp_path
     later = again.run(mine)
     assert (later["n"], later["verdict"], later["reason"]) == (found["n"], found["verdict"], found["reason"])
     by_batch = item(declared(by_template, holds=above(0.0, unit="nat"), most=20, bounds=2.0), "gpt", "model")
-    assert again.measurer._key(by_batch, Part("effect"), 0) != again.measurer._key(mine, Part("effect"), 0)
+    assert again.measurer.keys.of(by_batch, Part("effect"), 0) != again.measurer.keys.of(mine, Part("effect"), 0)
 
 
 def test_on_a_family_every_seed_has_a_template_of_its_own() -> None:
