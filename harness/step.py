@@ -17,6 +17,7 @@ Scope = Literal["replicate", "subject"]
 BUILTIN: Mapping[str, str] = {
     "lm": "the subject, a claimbench.subjects.LM",
     "rng": "a numpy Generator of this function's own stream, (root seed, name, index)",
+    "base_lm": "the model that the subject was derived from: --base-model, or the same seed of the family that the claim names",
     "siblings": "the other seeds of the subject's family, nearest first, built when asked for",
     "template": "a numpy Generator that the prompt batches of one template share, see `claim(per_cluster=...)`",
     "observe": "records an observation for the reader; never judged",

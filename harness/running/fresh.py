@@ -82,7 +82,7 @@ class FreshSubjects(Subjects):
 def fresh_session(options: Options) -> Session:
     """A session whose subjects have no last seed."""
     session = Session(options)
-    session.subjects = FreshSubjects(options.device, options.dtype)
+    session.subjects = FreshSubjects(options.device, options.dtype, base_model=options.base_model)
     session.measurer = Measurer(session.store, session.subjects, options.seed)
     return session
 

@@ -32,6 +32,7 @@ class Injector:
         siblings: other seeds of the family, or None on a given model.
         observe: receives what the reader should see.
         arms: finished runs by name.
+        base: gives the other half of a pair; see `Subjects.base`.
         per_cluster: how many indices share a template.
         task: gives the user's task; see `Subjects.task`.
         yours: the user's own part; None without one.
@@ -51,6 +52,7 @@ class Injector:
         observe: Any = None,
         arms: Mapping[str, Any] | None = None,
         task: Callable[[], Any] = lambda: None,
+        base: Callable[[], Any] = lambda: None,
         per_cluster: int = 1,
         yours: Any = None,
         shared: dict[Any, Any] | None = None,
@@ -65,6 +67,7 @@ class Injector:
         self.observe = observe
         self.arms = arms or {}
         self.task = task
+        self.base = base
         self.per_cluster = per_cluster
         self.yours = yours
         self.shared = {} if shared is None else shared
@@ -91,6 +94,8 @@ class Injector:
             return self.siblings
         if name == "observe":
             return self.observe
+        if name == "base_lm":
+            return self.base()
         if name == "task":
             return self.task()
         if name == "yours":

@@ -206,6 +206,7 @@ class Measurer:
                 observe=observe,
                 arms=arms,
                 task=lambda: self.subjects.task(item),
+                base=lambda: self.subjects.base(item, index),
                 per_cluster=item.per_cluster,
                 yours=item.yours,
                 shared={} if part.kind == "rerun" else shared,

@@ -38,7 +38,7 @@ class Session:
     def __init__(self, options: Options, live: Mapping[str, LM] | None = None) -> None:
         self.options = options
         self.store = Store(options.store)
-        self.subjects = Subjects(options.device, options.dtype, live, options.task)
+        self.subjects = Subjects(options.device, options.dtype, live, options.task, options.base_model)
         self.measurer = Measurer(self.store, self.subjects, options.seed)
         self.measurer.runs.retrain = options.profile.retrain
         self.recorded = Recorded(self.store, options)
@@ -131,6 +131,8 @@ class Session:
                 words += ["--checkpoints", str(options.series.folder)]
             else:
                 words += [word for path in self._namesakes(item.subject) for word in ("--model", path)]
+            if item.claim.on.base and options.base_model is not None:
+                words += ["--base-model", options.base_model]
             if options.task is not None:
                 words += ["--task", options.task.name]
         if item.yours is not None and options.recipe is not None:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LoadError, NotApplicable, UsageError
-from .item import Item, Subject
+from .item import Item, Subject, model_subject, named_subject
 
 if TYPE_CHECKING:
     from ..measures.tasks import Task
@@ -34,6 +34,7 @@ class Subjects:
         device, dtype: as torch names them; "auto" for the dtype leaves a model's own.
         live: models that the caller already holds, by subject name.
         task: what the user asks of given models.
+        base_model: path of the model that the given ones were derived from.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Subjects:
         dtype: str = "float32",
         live: Mapping[str, LM] | None = None,
         task: Task | None = None,
+        base_model: str | None = None,
     ) -> None:
         self.device = device
         self.dtype = dtype
         self._task = task
+        self._base_model = base_model
         self._tasks: dict[Subject, Task] = {}  # without the items of a set that a model's tokenizer splits
         self._models: dict[Subject, LM] = {Subject(name, "model"): lm for name, lm in (live or {}).items()}
         self._gaps: dict[Subject, str] = {}
@@ -117,6 +120,31 @@ class Subjects:
             known = [] if tokenizer is None else [(item.subject.name, tokenizer)]
             self._tasks[item.subject] = suited(self._task, known)
         return self._tasks[item.subject]
+
+    def base(self, item: Item, index: int) -> LM:
+        """The other half of a pair: what the subject was derived from.
+
+        Raises:
+            NotApplicable: a given model, and no --base-model.
+        """
+        lm = self.get(self._base(item), index if item.subject.seeded else 0)
+        assert lm is not None
+        return lm
+
+    def base_digest(self, item: Item, index: int) -> str:
+        """Identity of the other half of a pair; empty where it was not given."""
+        try:
+            return self.digest(self._base(item), index if item.subject.seeded else 0)
+        except NotApplicable:
+            return ""
+
+    def _base(self, item: Item) -> Subject:
+        """On the suite's own subjects the claim's base family, whose seed is the subject's."""
+        if item.subject.seeded or (item.control is not None and item.control.on is not None):
+            return named_subject(item.claim.on.base)
+        if self._base_model is None:
+            raise NotApplicable("it is about a pair: add --base-model PATH, the model that this one was derived from")
+        return model_subject(self._base_model)
 
     def siblings(self, subject: Subject, index: int) -> Iterator[LM] | None:
         """Other seeds of the family, nearest first, each built when reached; None for a given model."""
