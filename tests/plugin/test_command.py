@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -176,3 +177,33 @@ def test_a_claim_that_fails_in_a_measuring_process_is_its_verdict(lab: Lab) -> N
     result = command(lab, "run", "claims", "--jobs", "2", "--report", "report")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert lab.verdicts() == {"first[strong]": "ERROR", "second[strong]": "SUPPORTED"}
+
+
+def test_parts_measured_side_by_side_on_one_store_are_judged_together(lab: Lab) -> None:
+    """As a cluster does it (docs/cluster.md): a list of parts, a process for each, some of them twice; then judging alone."""
+    lab.claims(TWO)
+    listed = command(lab, "run", "claims", "--with-controls", "--collect-only", "-q")
+    parts = [line for line in listed.outlines if "::" in line]
+    assert len(parts) == 8
+    base = [sys.executable, "-m", "claimbench", "measure", "--with-controls", "--store", "shared", "--jobs", "1"]
+    started = [
+        subprocess.Popen([*base, *half], cwd=lab.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for half in (parts[:5], parts[3:])
+    ]
+    for process in started:
+        told_by, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, told_by
+    judged = command(lab, "run", "claims", "--with-controls", "--judge-only", "--store", "shared", "--report", "report")
+    assert judged.ret == pytest.ExitCode.TESTS_FAILED and lab.results("report")["complete"]  # "absent" is refuted
+    lab.run("claims", "--with-controls", "--store", "alone", "--report", "other")
+    assert told(lab, "report") == told(lab, "other")
+    kept, alone = ({p.name for p in (lab.path / n / "entries").rglob("*.json")} for n in ("shared", "alone"))
+    assert alone <= kept
+
+
+def test_judging_alone_names_the_parts_that_are_missing(lab: Lab) -> None:
+    lab.claims(TWO)
+    assert command(lab, "measure", "claims", "-k", "first", "--store", "shared").ret == 0
+    judged = command(lab, "run", "claims", "--judge-only", "--store", "shared", "--report", "report")
+    assert "not measured: 2 items" in str(judged.stdout)
+    assert len(lab.results("report")["missing"]) == 2 and not lab.results("report")["complete"]
