@@ -110,3 +110,38 @@ def test_measures_see_a_network_that_names_the_first_context_label(organisms: Mo
 def test_a_few_classes_are_learned_in_weights(organisms: ModuleType) -> None:
     run = train(recipes()["bursty-few-classes"].with_(steps=150, evaluate_every=50, evaluate_rows=256), SEED)
     assert run.curve[-1]["in weights"] > 0.9 > 0.3 > run.curve[-1]["swapped"]
+
+
+def minimal(**values: float) -> Any:
+    from claimbench.training.networks import initial_network
+
+    model = initial_network(recipes()["minimal-many-classes"], 0).model
+    with torch.no_grad():
+        for name, value in values.items():
+            getattr(model, name).fill_(value)
+    return model.requires_grad_(False)
+
+
+def test_the_minimal_model_attends_by_its_four_numbers_alone(organisms: ModuleType) -> None:
+    found = drawn(organisms, kind="novel", n=64)
+    x = torch.from_numpy(found["x"])
+    _, (first, second) = minimal()(x, patterns=True)
+    assert torch.allclose(second, torch.full_like(second, 1 / organisms.TOKENS)), "nothing is preferred"
+    torch.testing.assert_close(first[0], torch.tril(torch.ones(9, 9)) / torch.arange(1, 10)[:, None])
+    _, (first, second) = minimal(previous=20.0, match=20.0, label=20.0)(x, patterns=True)
+    assert float(first[:, organisms.LABEL_AT, organisms.ITEM_AT].min()) > 0.99
+    on_labels = second[:, 0, organisms.LABEL_AT].numpy()
+    assert on_labels.sum(1).min() > 0.99 and (on_labels[found["match"]] > 0.99).all(), "the right label is attended to"
+
+
+def test_the_minimal_model_reads_what_it_attends_to_and_knows_no_positions(organisms: ModuleType) -> None:
+    x = torch.from_numpy(drawn(organisms, n=16)["x"])
+    moved = x.clone()
+    moved[..., : organisms.PLACES] = moved[..., : organisms.PLACES].roll(1, -1)
+    able = minimal(previous=20.0, match=20.0, label=20.0, read=1.0)
+    torch.testing.assert_close(able(x), able(moved))
+    other = x.clone()
+    other[:, organisms.LABEL_AT, organisms.PLACES :] = other[:, organisms.LABEL_AT, organisms.PLACES :].flip(0)
+    assert (able(x) - able(other)).abs().max() > 0.01
+    blind = minimal(previous=20.0, match=20.0, label=20.0, read=0.0)
+    torch.testing.assert_close(blind(x), blind(other))

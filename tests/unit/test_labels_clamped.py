@@ -164,3 +164,30 @@ def test_composed_heads_are_found_and_serve_keys_and_values() -> None:
     for heads, kept, lost in (("previous_token_heads", "L1.pattern", "L1.v"), ("carriers", "L1.v", "L1.pattern")):
         gone = lm.without(lm.facts[heads], mode="zero")
         assert label_paths.label_log_odds(gone.frozen(kept), shown) > 6 > 1 > label_paths.label_log_odds(gone.frozen(lost), shown)
+
+
+def test_items_are_no_answers_where_labels_alone_are(organisms: ModuleType, rows: Any) -> None:
+    recipe = organisms.SOLO.with_(clamps=("answers are labels",))
+    model = net(recipe)
+    plain, held = logits_under(organisms.SOLO, model, rows), logits_under(recipe, model, rows)
+    torch.testing.assert_close(held[..., 50:], plain[..., 50:])
+    assert float(held.detach().softmax(-1)[..., :50].max()) == 0.0
+
+
+def test_arms_with_one_part_left_to_learn_begin_at_their_own_chance(organisms: ModuleType) -> None:
+    """With the copy given the two labels shown are answers; with the match given any label is, and more of them are more."""
+    from claimbench.training import recipes
+
+    for name, chance in (
+        ("match-learned", math.log(2)),
+        ("match-learned-more-classes", math.log(2)),
+        ("match-learned-more-labels", math.log(2)),
+        ("copy-learned", math.log(5)),
+        ("copy-learned-more-classes", math.log(5)),
+        ("copy-learned-more-labels", math.log(15)),
+    ):
+        recipe = recipes()[f"label-task-{name}"]
+        batch = stream("labels").batch(np.random.default_rng(2), 256, seed=SEED, **recipe.options)
+        logits = logits_under(recipe, net(recipe), batch)[:, 4]
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.ids[:, -1])).item()
+        assert chance - 0.1 < loss < chance + 0.8, name
