@@ -32,10 +32,27 @@ ROOMS = tuple(f"{_PACKAGE}.{room}" for room in ("subjects", "interventions", "me
 
 def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
     """sha256 over the normalised code of the functions and of what they reach; order does not matter."""
-    parts: set[str] = set()
-    pending: list[Any] = [inspect.unwrap(getattr(function, "function", function)) for function in functions]
-    # with its subject a claim receives every intervention; a simulation receives none
-    modules = {f"{_PACKAGE}.subjects.lm"} if any(_receives_networks(function) for function in pending) else set()
+    given = _unwrapped(functions)
+    parts, modules = _author_code(given)
+    if any(_receives_networks(function) for function in given):
+        modules.add(f"{_PACKAGE}.subjects.lm")  # with its subject a claim receives every intervention; a simulation none
+    parts.update(f"{name}:{_module_dump(name)}" for name in _closure(modules))
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+def author_digest(functions: Iterable[Callable[..., Any]]) -> str:
+    """As `code_digest`, of the author's own code alone: that of the package, which serves every claim, is left out."""
+    return hashlib.sha256("\n".join(sorted(_author_code(_unwrapped(functions))[0])).encode()).hexdigest()
+
+
+def _unwrapped(functions: Iterable[Callable[..., Any]]) -> list[Any]:
+    return [inspect.unwrap(getattr(function, "function", function)) for function in functions]
+
+
+def _author_code(functions: Sequence[Any]) -> tuple[set[str], set[str]]:
+    """Normalised code and constants that functions reach outside the package, themselves among them; its modules reached."""
+    parts, modules = set[str](), set[str]()
+    pending = list(functions)
     roots = {str(getattr(function, "__module__", "")).partition(".")[0] for function in pending}
     seen: dict[int, Any] = {}  # keeps what it names alive, so that an id is never reused
     while pending:
@@ -53,8 +70,7 @@ def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
             tree = _tree(found)
             parts.add(f"{found.__qualname__}:{_dump(tree)}")
             pending.extend(_reached(found, tree))
-    parts.update(f"{name}:{_module_dump(name)}" for name in _closure(modules))
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+    return parts, modules
 
 
 def helpers_digest(functions: Sequence[Callable[..., Any]], beside: Sequence[Callable[..., Any]] = ()) -> str | None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DeclarationError
 from ..verdict import Verdict
+from .code_digest import author_digest
+from .store import write_whole
 
 if TYPE_CHECKING:
     from ..claim import Claim
@@ -53,9 +55,9 @@ def read(folder: Path, name: str) -> Mapping[str, Any]:
 
 
 def write(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
-    """Write a committed file, sorted, so that its diffs are readable."""
+    """Write a committed file, sorted, so that its diffs are readable; a kill leaves the old one or the new one."""
     path = folder / name
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_whole(path, json.dumps(content, indent=1, sort_keys=True) + "\n", mode=0o644)
     return path
 
 
@@ -98,6 +100,17 @@ def fixed(claim: Claim) -> dict[str, dict[str, Any]]:
     }
 
 
+def steps_hash(claim: Claim) -> str:
+    """Hash of the code that the claim's author wrote for it: its function, steps, preconditions, and those of controls."""
+    replaced = [value for control in claim.controls for value in control.overrides.values() if hasattr(value, "function")]
+    return _author_digest(claim.function, *(requirement.step for requirement in claim.requires), *replaced)
+
+
+@cache
+def _author_digest(*functions: Any) -> str:
+    return author_digest(functions)[:16]
+
+
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -122,6 +135,9 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
     amended: str | bool | None = amendments[-1]["reason"] if amendments else False
     if current != entry["hash"]:
         amended = "changed since it was locked; run `claimbench lock` with a reason"
+    elif _steps_differ(claim, entry):
+        since = entry.get("steps_date", entry["date"])
+        amended = f"the code of its steps is another than on {since}; run `claimbench lock` with a reason"
     return {
         "hash": entry["hash"],
         "date": entry["date"],
@@ -130,18 +146,28 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
     }
 
 
+def _steps_differ(claim: Claim, entry: Mapping[str, Any]) -> bool:
+    """Whether the code of the steps changed since it was last put on record; locks from before this was done have none."""
+    before = entry.get("parts", {}).get("steps")
+    return before is not None and before != steps_hash(claim)
+
+
 def lock(claim: Claim, *, measured_before: bool, reason: str = "") -> bool:
     """Lock a claim as it stands today; True when something changed. A change of a locked claim needs a reason.
+
+    Besides region, protocol and schedule the code of its steps is put on record, of older locks when they are next met.
 
     Args:
         measured_before: whether a measurement existed; committed costs or control verdicts say so by themselves.
     """
     content = dict(read(folder_of(claim), LOCK))
     current, today = protocol_hash(claim), date.today().isoformat()
-    parts = {name: _hash(part) for name, part in fixed(claim).items()}
+    parts = {**{name: _hash(part) for name, part in fixed(claim).items()}, "steps": steps_hash(claim)}
     measured = measured_before or was_measured(claim)
     entry = content.get(claim.name)
-    if entry is not None and entry["hash"] == current:
+    if entry is not None and entry["hash"] == current and not _steps_differ(claim, entry):
+        if "steps" not in entry.get("parts", {}):
+            write(folder_of(claim), LOCK, {**content, claim.name: {**entry, "parts": parts, "steps_date": today}})
         return False
     if entry is None:
         content[claim.name] = {"hash": current, "parts": parts, "date": today, "measured_before": measured, "amendments": []}
@@ -150,8 +176,8 @@ def lock(claim: Claim, *, measured_before: bool, reason: str = "") -> bool:
             raise DeclarationError(f"{claim.name} changed since it was locked on {entry['date']}: say why with --reason")
         amendment = {"date": today, "from": entry["hash"], "reason": reason, "measured_before": measured}
         if before := entry.get("parts"):
-            amendment["changed"] = [name for name in parts if parts[name] != before.get(name)]
+            amendment["changed"] = [name for name in parts if parts[name] != before.get(name, parts[name])]
         amendments = [*entry.get("amendments", []), amendment]
-        content[claim.name] = {**entry, "hash": current, "parts": parts, "amendments": amendments}
+        content[claim.name] = {**entry, "hash": current, "parts": parts, "steps_date": today, "amendments": amendments}
     write(folder_of(claim), LOCK, content)
     return True

@@ -155,11 +155,12 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_whole(path: Path, text: str, *, wait: bool = True) -> None:
+def write_whole(path: Path, text: str, *, wait: bool = True, mode: int | None = None) -> None:
     """Write a file aside and rename it, so that a reader sees it whole or not at all.
 
     Args:
         wait: until it lies on the disk, so that it survives a loss of power; else that may leave an empty file.
+        mode: who may read it; by default its owner alone.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -168,6 +169,8 @@ def write_whole(path: Path, text: str, *, wait: bool = True) -> None:
             if wait:
                 file.flush()
                 os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):

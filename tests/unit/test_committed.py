@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claimbench import above, at_least, negative, positive, variant
+from claimbench import Claim, above, at_least, negative, positive, variant
 from claimbench.errors import DeclarationError
 from claimbench.running import committed
 from claimbench.running.collecting import claim_files, claims_root, load_all_organisms, load_claims
 from claimbench.running.profile import PROFILES
+from claimbench.running.selecting import selected
+from claimbench.subjects import family as room
 from claimbench.subjects.family import families
 from claimbench.subjects.shipped import shipped_models
 from claimbench.verdict import Verdict
 
+import toy_claims
 from running_fakes import declared, item, level, nothing
 
 
@@ -67,9 +70,7 @@ def test_the_lock_holds_what_is_fixed_in_advance(what: str) -> None:
 
 
 def test_the_lock_holds_nothing_else() -> None:
-    assert committed.protocol_hash(declared(why="another reason", documented="more")) == committed.protocol_hash(
-        declared()
-    )
+    assert committed.protocol_hash(declared(why="another reason", documented="more")) == committed.protocol_hash(declared())
 
 
 def test_a_locked_claim_changes_only_with_a_reason_and_says_so(folder: Path) -> None:
@@ -85,6 +86,83 @@ def test_a_locked_claim_changes_only_with_a_reason_and_says_so(folder: Path) -> 
     assert committed.lock(changed, measured_before=True, reason="a slip in the unit")
     found = committed.lock_of(changed)
     assert found is not None and found["amended"] == "a slip in the unit"
+
+
+HELPER = "\n\ndef rounded(value):\n    return round(value, DIGITS)\n\n\nDIGITS = 3\n"
+LARGE = '''
+def large(level):
+    """Level.
+
+    As it is.
+    """
+    return rounded(level)
+'''
+
+
+def written(root: Path, helper: str = HELPER, large: str = LARGE) -> Claim:
+    """The claim of a file whose step, function or helper may be told otherwise."""
+    for name in ("toy-strong", "toy-planted"):
+        room._FAMILIES.pop(name, None)
+    path = toy_claims.write(root, header=toy_claims.HEADER + helper, functions=large)
+    return next(iter(selected([str(path)], root).values()))
+
+
+@pytest.mark.parametrize(
+    ("said", "otherwise", "what"),
+    [
+        (LARGE, LARGE.replace("rounded(level)", "-rounded(level)"), "function"),
+        (HELPER, HELPER.replace("round(", "abs("), "helper"),
+        (HELPER, HELPER.replace("3", "2"), "constant"),
+    ],
+)
+def test_the_code_of_the_steps_is_on_record_and_its_change_is_an_amendment(
+    said: str, otherwise: str, what: str, tmp_path: Path, folder: Path
+) -> None:
+    first = written(tmp_path / "first")
+    committed.lock(first, measured_before=False)
+    changed = written(tmp_path / "second", **{"large" if said is LARGE else "helper": otherwise})
+    assert committed.protocol_hash(changed) == committed.protocol_hash(first)
+    found = committed.lock_of(changed)
+    assert found is not None and "code of its steps is another" in str(found["amended"])
+    with pytest.raises(DeclarationError, match="say why with --reason"):
+        committed.lock(changed, measured_before=False)
+    assert committed.lock(changed, measured_before=True, reason=f"another {what}")
+    found, (amendment,) = committed.lock_of(changed), committed.amendments_of(changed)
+    assert found is not None and found["amended"] == f"another {what}" and amendment["changed"] == ["steps"]
+
+
+def test_comments_and_docstrings_of_helpers_are_no_code_of_the_steps(tmp_path: Path, folder: Path) -> None:
+    committed.lock(written(tmp_path / "first"), measured_before=False)
+    told = HELPER.replace("(value):\n", '(value):\n    """Rounded."""  # to three digits\n')
+    found = committed.lock_of(written(tmp_path / "second", helper=told))
+    assert found is not None and found["amended"] is False
+
+
+def test_an_older_lock_gets_the_code_of_its_steps_when_it_is_next_met(tmp_path: Path, folder: Path) -> None:
+    first = written(tmp_path / "first")
+    committed.lock(first, measured_before=False)
+    entry = json.loads((folder / "lock.json").read_text())
+    del entry["large"]["parts"]["steps"]
+    (folder / "lock.json").write_text(json.dumps(entry))
+    changed = written(tmp_path / "second", large=LARGE.replace("rounded(level)", "level"))
+    found = committed.lock_of(changed)
+    assert found is not None and found["amended"] is False  # nobody knows what the code was
+    assert not committed.lock(first, measured_before=False)
+    kept = committed.read(folder, "lock.json")["large"]
+    assert kept["parts"]["steps"] == committed.steps_hash(first) and kept["steps_date"]
+    assert "code of its steps" in str((committed.lock_of(changed) or {})["amended"])
+
+
+def test_a_committed_file_is_never_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed.write(folder, "audit.json", {"old": 1})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        committed.write(folder, "audit.json", {"new": 2})
+    assert json.loads((folder / "audit.json").read_text()) == {"old": 1} and len(list(folder.iterdir())) == 1
 
 
 # ---- the shipped ones
