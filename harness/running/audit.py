@@ -16,7 +16,7 @@ from .inject import Injector
 from .item import Item, Subject, items_of
 from .judging import Standing
 from .keys import Keys
-from .measure import Measurer, Part, Replicate
+from .measure import Measurer, Part, Replicate, Shared
 from .result import control_ok
 from .session import Session
 from .subjects import Subjects
@@ -65,7 +65,7 @@ class Planted(Measurer):
         self.keys = Keys(self.subjects, self.runs, self.root, {"fault": [fault.name, fault.digest]})
         self.fault = fault
 
-    def _measure(self, item: Item, part: Part, index: int, shared: dict[Any, Any]) -> dict[str, Any]:
+    def _measure(self, item: Item, part: Part, index: int, shared: Shared) -> dict[str, Any]:
         self.log.reached, self.log.frame = 0, ""
         self.log.rows.clear()
         body = super()._measure(item, part, self.fault.index(index), shared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
 from . import workers
 from .item import Item, Subject, with_yours
-from .measure import RUN
+from .measure import RUN, Shared
 
 if TYPE_CHECKING:
     from .session import Session
@@ -49,8 +49,15 @@ class Order:
         return Item(claim, self.claim_id, self.subject, None if self.control is None else claim.controls[self.control])
 
 
-def _replicate(order: Order, index: int) -> str | None:
-    return _guarded(lambda session: session.measurer.replicate(order.item(), index))
+def _replicates(orders: Sequence[Order], index: int) -> str | None:
+    """Replicate `index` of items that may share what their steps compute."""
+
+    def work(session: Session) -> None:
+        shared = Shared()
+        for order in orders:
+            session.measurer.replicate(order.item(), index, shared=shared)
+
+    return _guarded(work)
 
 
 def _train(order: Order, arm: str, seeds: Sequence[int]) -> str | None:
@@ -109,31 +116,34 @@ class _Schedule:
         self.session, self.pool, self.jobs, self.progress = session, pool, jobs, progress
         self.training: dict[tuple[str, int], Future[str | None]] = {}
         self.waiting: list[tuple[Item, list[int], set[Future[str | None]]]] = []
-        self.running: dict[Future[str | None], tuple[Item | None, str]] = {}
+        self.ready: dict[tuple[Hashable, int], list[Item]] = {}
+        self.running: dict[Future[str | None], tuple[Sequence[Item], str]] = {}
         self.outstanding: dict[str, int] = {}
         self.asked: set[tuple[str, int]] = set()
         self.done = self.known = 0
         for subject in dict.fromkeys(item.subject for item in items):  # long tasks first, so that none is left alone at the end
             for seed in session.recorded.seeds(subject):
                 if session.recorded.retrain(subject, seed, measure=False) is None:
-                    self._submit(None, f"retraining {subject.name}, seed {seed}", _retrain, subject, seed)
+                    self._submit([], f"retraining {subject.name}, seed {seed}", _retrain, subject, seed)
         for item in items:
             self._next(item)
+        self._submit_ready()
 
     def run(self) -> None:
         while self.running:
             finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
             for future in finished:
-                item, what = self.running.pop(future)
+                items, what = self.running.pop(future)
                 if problem := future.result():
                     raise ClaimbenchError(problem)
-                self.done += 1
-                if item is not None:
+                self.done += max(1, len(items))
+                for item in items:
                     self.outstanding[item.id] -= 1
                     if not self.outstanding[item.id]:
                         self._next(item)
-                else:
+                if not items:
                     self._go_on(future)
+                self._submit_ready()
                 self.progress(self.done, self.known, what)
 
     def _next(self, item: Item) -> None:
@@ -161,7 +171,7 @@ class _Schedule:
             identity = runs.identity(recipe)
             new = [seed for seed in seeds if (identity, seed) not in self.training]
             for part in filter(None, (new[first::parts] for first in range(parts))):
-                future = self._submit(None, f"training {recipe.name}, {len(part)} seeds", _train, Order.of(item), name, part)
+                future = self._submit([], f"training {recipe.name}, {len(part)} seeds", _train, Order.of(item), name, part)
                 self.training |= {(identity, seed): future for seed in part}
             found |= {self.training[identity, seed] for seed in seeds}
         return found & self.running.keys()
@@ -183,10 +193,26 @@ class _Schedule:
                     "code changed while measuring; run again"
                 )
             self.asked.add((item.id, index))
-            self._submit(item, f"{item.claim.name} [{item.label}] #{index}", _replicate, Order.of(item), index)
+            self.ready.setdefault((_sharing(item), index), []).append(item)
 
-    def _submit(self, item: Item | None, what: str, function: Callable[..., str | None], *arguments: Any) -> Future[str | None]:
-        self.known += 1
+    def _submit_ready(self) -> None:
+        """Submit what may be measured now, the largest parts first, so that none is left alone at the end."""
+        for (_, index), items in sorted(self.ready.items(), key=lambda entry: -len(entry[1])):
+            what = f"{items[0].claim.name} [{items[0].label}] #{index}"
+            self._submit(items, what, _replicates, [Order.of(item) for item in items], index)
+        self.ready.clear()
+
+    def _submit(self, items: Sequence[Item], what: str, function: Callable[..., str | None], *arguments: Any) -> Future[str | None]:
+        self.known += max(1, len(items))
         future = self.pool.submit(function, *arguments)
-        self.running[future] = (item, what)
+        self.running[future] = (items, what)
         return future
+
+
+def _sharing(item: Item) -> Hashable:
+    """Items that are alike in this compute at an index what their steps have in common once: those of a file without a network.
+
+    Whoever measures a network needs the receipts of every intervention beside its own effect.
+    """
+    alone = item.subject.kind in ("family", "model") or item.yours is not None
+    return item.id if alone else (item.claim.file, item.subject)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import DeclarationError, NotApplicable
@@ -36,7 +36,8 @@ class Injector:
         per_cluster: how many indices share a template.
         task: gives the user's task; see `Subjects.task`.
         yours: the user's own part; None without one.
-        shared: values of steps already computed in this replicate, reused where nothing they depend on differs.
+        shared: values of steps already computed at this index, reused where nothing they depend on differs.
+        own: what tells this item from others that share values: a step that shows something to the reader is computed for each.
         of_subject: the same for steps with scope "subject", on a given model; None on a family, whose seeds are subjects.
     """
 
@@ -55,8 +56,9 @@ class Injector:
         base: Callable[[], Any] = lambda: None,
         per_cluster: int = 1,
         yours: Any = None,
-        shared: dict[Any, Any] | None = None,
-        of_subject: dict[Any, Any] | None = None,
+        shared: dict[Any, tuple[Any, list[str]]] | None = None,
+        own: Hashable = None,
+        of_subject: dict[Any, tuple[Any, list[str]]] | None = None,
     ) -> None:
         self.lm = lm
         self.index = index
@@ -71,6 +73,7 @@ class Injector:
         self.per_cluster = per_cluster
         self.yours = yours
         self.shared = {} if shared is None else shared
+        self.own = own
         self.of_subject = of_subject
         self.drawn: list[str] = []
         """The state in which each random stream was handed out, so that two replicates with the same data are seen."""
@@ -118,13 +121,33 @@ class Injector:
             once = copy.copy(self)  # the same streams and values in every replicate
             once.index, once.shared, once.of_subject, once.drawn = 0, self.of_subject, None, []
             return once.step(found, original)
-        # A value may be shared between a claim and its variants only where every choice it can see is the same.
-        seen = {name: self.overrides.get(name, default) for name, default in choices_of(found.function).items()}
-        replaced = tuple(sorted((k, id(v)) for k, v in self.overrides.items() if isinstance(v, Step)))
-        key = (id(found.function), self.prefix, original, replaced, repr(sorted(seen.items())))
-        if key not in self.shared:
-            self.shared[key] = self.call(found.function, original)
-        return self.shared[key]
+        key = self._key(found.function, original)
+        if key in self.shared:
+            value, drawn = self.shared[key]
+            self.drawn += drawn
+        else:
+            before = len(self.drawn)
+            value = self.call(found.function, original)
+            self.shared[key] = value, self.drawn[before:]
+        return value
+
+    def _key(self, function: Callable[..., Any], original: str | None) -> Hashable:
+        """What the value of a step depends on, so that it is shared only where all that it can see is the same."""
+        seen = relevant(self.overrides, [function])
+        reached = [one for start in (function, *_functions(seen)) for one in reach(start)]
+        names = {name for one in reached for name in parameters(one)}
+        return (
+            id(function),
+            self.prefix,
+            original if original in parameters(function) else None,
+            tuple(sorted((name, id(value) if isinstance(value, Step) else repr(value)) for name, value in seen.items())),
+            tuple(sorted((name, id(self.arms[name])) for name in names & self.arms.keys())),
+            self.own if "observe" in names else None,
+        )
+
+
+def _functions(values: Mapping[str, Any]) -> list[Callable[..., Any]]:
+    return [value.function for value in values.values() if isinstance(value, Step)]
 
 
 def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any]], own: str = "") -> dict[str, Any]:
@@ -135,7 +158,7 @@ def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any
     if not overrides:
         return {}
     found = {own: overrides[own]} if own in overrides else {}
-    pending = [*functions, *(value.function for value in found.values() if isinstance(value, Step))]
+    pending = [*functions, *_functions(found)]
     while pending:
         function = pending.pop()
         seen = set(choices_of(function))

@@ -25,6 +25,7 @@ from .store import Store, key_of
 if TYPE_CHECKING:
     from ..claim import Claim
     from ..subjects import LM
+    from ..training import Recipe
     from .item import Item, Subject
     from .subjects import Subjects
 
@@ -110,6 +111,14 @@ class Replicate:
         return True
 
 
+@dataclass
+class Shared:
+    """What the items of one file have in common at one index, where no network bears their receipts: runs, values of steps."""
+
+    runs: dict[tuple[str, int], Any] = field(default_factory=dict)
+    values: dict[Any, tuple[Any, list[str]]] = field(default_factory=dict)
+
+
 class Measurer:
     """Measures replicates of items under one root seed; remembers keys, never results."""
 
@@ -122,15 +131,18 @@ class Measurer:
         self.keys = Keys(subjects, self.runs, root)
         self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
 
-    def replicate(self, item: Item, index: int, measure: bool = True) -> Replicate | None:
+    def replicate(self, item: Item, index: int, measure: bool = True, shared: Shared | None = None) -> Replicate | None:
         """Replicate `index` of an item: from the store, and measured where it is missing.
 
         With `measure=False`, None when any part is missing. A failed precondition ends the replicate: its effect is
         still measured on a family (all seeds are shown), and not on one given model. Pictures are for the reader, most of
-        all where the claim itself does not apply.
+        all where the claim itself does not apply. A guard is there to fail its precondition: no effect is taken then.
+
+        Args:
+            shared: what items of the same file and subject have computed at this index, for subjects without a network.
         """
         found: dict[str, dict[str, Any]] = {}
-        shared: dict[Any, Any] = {}
+        shared = shared or Shared()
         ended = False
         for part in parts_of(item, index):
             if ended and part.kind != "shows":
@@ -152,7 +164,8 @@ class Measurer:
                 ended = True
                 if body["problem"]["verdict"] != "NOT_APPLICABLE":
                     break
-            ended = ended or (not item.subject.seeded and body.get("passed") is False)
+            needless = not item.subject.seeded or (item.control is not None and item.control.kind == "guard")
+            ended = ended or (needless and body.get("passed") is False)
         return Replicate(index, found)
 
     def train(self, item: Item, indices: Sequence[int]) -> None:
@@ -179,11 +192,12 @@ class Measurer:
             self._of_subject = (digest, {})
         return self._of_subject[1]
 
-    def _measure(self, item: Item, part: Part, index: int, shared: dict[Any, Any]) -> dict[str, Any]:
+    def _measure(self, item: Item, part: Part, index: int, shared: Shared) -> dict[str, Any]:
         started = time.perf_counter()
         body: dict[str, Any] = {"index": index, "problem": None}
         observe = Observations()
         lm: LM | None = None
+        shared = Shared() if part.kind == "rerun" else shared
         try:
             if not item.subject.seeded and not item.claim.on.model and item.control is None:
                 raise NotApplicable(item.claim.on.why_no_model)
@@ -193,7 +207,7 @@ class Measurer:
                 lm.recorder.reset()
                 if part.kind == "effect" and item.subject.kind == "family" and lm.evidence != "instrument":
                     body["network"] = _network(lm)
-            arms = {name: self.runs.get(recipe, index) for name, recipe in item.arms.items()}
+            arms = {name: self._run(recipe, index, shared) for name, recipe in item.arms.items()}
             if item.yours is not None and part.kind == "effect":
                 _say_diverged(observe, arms)
             injector = Injector(
@@ -209,7 +223,8 @@ class Measurer:
                 base=lambda: self.subjects.base(item, index),
                 per_cluster=item.per_cluster,
                 yours=item.yours,
-                shared={} if part.kind == "rerun" else shared,
+                shared=shared.values,
+                own=item.id,
                 of_subject={} if part.kind == "rerun" and not item.subject.seeded else self._shared_of(item),
             )
             body |= self._evaluate(item, part, injector)
@@ -234,6 +249,13 @@ class Measurer:
         body["seconds"] = round(time.perf_counter() - started, 4)
         body["peak_memory_mb"] = peak_memory_mb()
         return body
+
+    def _run(self, recipe: Recipe, seed: int, shared: Shared) -> Any:
+        """An arm's run, one object for all that share it: so its network is loaded once and tells of the values read from it."""
+        key = (self.runs.identity(recipe), seed)
+        if key not in shared.runs:
+            shared.runs[key] = self.runs.get(recipe, seed)
+        return shared.runs[key]
 
     def _evaluate(self, item: Item, part: Part, injector: Injector) -> dict[str, Any]:
         claim = item.claim
@@ -304,7 +326,7 @@ def _network(lm: LM) -> str | None:
 def _drawn(injector: Injector) -> str | None:
     """Identity of what chance gave a replicate: its random streams and the seeds of its arms; None where there is neither."""
     seeds = {name: run.seed for name, run in injector.arms.items() if hasattr(run, "seed")}
-    return key_of({"streams": sorted(injector.drawn), "arms": seeds}) if injector.drawn or seeds else None
+    return key_of({"streams": sorted(set(injector.drawn)), "arms": seeds}) if injector.drawn or seeds else None
 
 
 def peak_memory_mb() -> float:

@@ -38,6 +38,13 @@ def replaced(base):
 
 
 @step
+def of_run(dense):
+    """Reads an arm."""
+    CALLS.append("of_run")
+    return id(dense)
+
+
+@step
 def of_another(siblings):
     """The next seed's level."""
     return next(iter(siblings)).facts["level"]
@@ -133,3 +140,38 @@ def test_streams_do_not_depend_on_the_model_so_replicates_pair() -> None:
     other = fake_lm(9.0, "f" * 64)
     assert Injector(other, 4, 0, {}).call(effect) == injector(4).call(effect)
     assert np.isfinite(injector(4).call(effect)[0])
+
+
+def test_items_share_what_neither_their_arms_nor_their_replaced_steps_change() -> None:
+    run, other = object(), object()
+
+    def both(of_run: int, twice: float) -> tuple[int, float]:
+        return of_run, twice
+
+    shared: dict[Any, Any] = {}
+    first = injector(shared=shared, arms={"dense": run}).call(both)
+    assert Injector(LM, 0, 0, {"once": replaced}, shared=shared, arms={"dense": run}).call(both) == first
+    assert sorted(CALLS) == ["base", "of_run", "twice"]
+    assert Injector(LM, 0, 0, {}, shared=shared, arms={"dense": other}).call(both) == (id(other), first[1])
+    assert CALLS.count("of_run") == 2 and CALLS.count("twice") == 1
+
+
+def test_a_shared_value_still_tells_which_streams_it_came_from() -> None:
+    shared: dict[Any, Any] = {}
+    first, second = injector(shared=shared), Injector(LM, 0, 0, {}, shared=shared)
+    first.call(effect)
+    second.call(effect)
+    assert set(first.drawn) == set(second.drawn) and len(set(first.drawn)) == 3
+
+
+def test_a_step_that_shows_something_is_computed_for_each_item() -> None:
+    @step
+    def told(observe: Any) -> int:
+        """Shows a number."""
+        CALLS.append("told")
+        return 1
+
+    shared: dict[Any, Any] = {}
+    for own in ("claim", "control", "control"):
+        Injector(LM, 0, 0, {}, shared=shared, own=own).step(told)
+    assert CALLS[-2:] == ["told", "told"] and CALLS.count("told") == 2
