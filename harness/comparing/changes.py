@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ..reporting import words
 
 Result = Mapping[str, Any]
 
+MOST_HEADS = 8
+"""Heads that are named one by one."""
 #: How much is known in favour of a finding: it holds; it was measured and does not, or is open; nothing was measured.
 _RANK = {"SUPPORTED": 2, "REFUTED": 1, "INCONCLUSIVE": 1, "NOT_APPLICABLE": 1, "INVALID": 0, "ERROR": 0}
 #: Of a control: as it must be, nothing can be said, broken.
@@ -68,7 +72,43 @@ def remarks(before: Result, after: Result) -> list[str]:
         said.append("UNSOUND now, and was sound")
     if before["n"] != after["n"] and before["n"] and after["n"]:
         said.append(f"n = {after['n']}, was {before['n']}")
-    return said
+    return [*said, *_preconditions(before, after), *_heads(before, after)]
+
+
+def _preconditions(before: Result, after: Result) -> Iterator[str]:
+    """Preconditions that were met and are not, or the reverse, with both values."""
+    then = {condition["name"]: condition for condition in before["preconditions"]}
+    for now in after["preconditions"]:
+        was = then.get(now["name"])
+        if was is not None and None not in (was["passed"], now["passed"]) and was["passed"] != now["passed"]:
+            values = [words.with_unit(_value(one["value"]), str(one["unit"])) for one in (was, now)]
+            yield f"{words.need(now)}: {values[0]} before, {values[1]} now"
+
+
+def _heads(before: Result, after: Result) -> Iterator[str]:
+    """The heads that a map marked, with their values then and now; the strongest of them where they are many."""
+    for title, then in before["observations"].items():
+        now = after["observations"].get(title)
+        if now is None or {then["kind"], now["kind"]} != {"heads"} or not then.get("marked"):
+            continue
+        marked = sorted({(int(layer), int(head)) for layer, head in then["marked"]}, key=lambda at: -(_cell(then, at) or 0))
+        told = [
+            f"{at[0]}.{at[1]} {words.number(_cell(then, at), 2)} -> {words.number(_cell(now, at), 2)}" for at in marked[:MOST_HEADS]
+        ]
+        more = f" and {len(marked) - MOST_HEADS} more" if len(marked) > MOST_HEADS else ""
+        yield f"heads ringed before in “{title}”: {', '.join(told)}{more}"
+
+
+def _cell(observed: Mapping[str, Any], at: tuple[int, int]) -> float | None:
+    try:
+        found: float | None = observed["values"][at[0]][at[1]]
+    except (IndexError, TypeError):
+        return None
+    return found
+
+
+def _value(value: Any) -> str:
+    return words.number(value) if isinstance(value, int | float) or value is None else str(value)
 
 
 def _hash(result: Result) -> str | None:

@@ -110,7 +110,9 @@ def _amount(effect: Mapping[str, Any], shown: str) -> str:
 
 
 def _details(change: Change) -> list[str]:
-    return [*change["remarks"], *map(difference, change["effects"])]
+    """Why the verdict is what it is now, where it is no longer what it was; what else differs; how effects moved."""
+    why = [" ".join(str(change["reason"]).split())] if change["kind"] == "regression" and change["reason"] else []
+    return [*why, *change["remarks"], *map(difference, change["effects"])]
 
 
 def _moved(change: Change) -> bool:

@@ -93,6 +93,26 @@ def test_a_regression_tells_the_paired_difference() -> None:
     assert (round(effect["low"], 9), round(effect["high"], 9)) == (-0.7, -0.5)  # six of six: the range
 
 
+def test_a_regression_names_the_precondition_and_the_heads() -> None:
+    """What a reader of a failed gate asks first: which value fell below which bound, and what became of the heads."""
+    before, after = document(), document()
+    then, now = before["results"][0], after["results"][0]
+    then["preconditions"] = [{"name": "order gain", "need": "at least 0.5 nat", "value": 13.4, "unit": "nat", "passed": True}]
+    now["preconditions"] = [{**then["preconditions"][0], "value": 0.12, "passed": False}]
+    now |= {"verdict": "NOT_APPLICABLE", "reason": "needs order gain at least 0.5 nat, found 0.12"}
+    scores = {"kind": "heads", "title": "Induction score", "values": [[0.0, 0.1], [0.93, 0.5]], "marked": [[1, 1], [1, 0]]}
+    then["observations"] = {"Induction score": scores}
+    now["observations"] = {"Induction score": {**scores, "values": [[0.0, 0.1], [0.04, None]], "marked": []}}
+    told = " ".join(table(compare(before, after)).split())
+    for said in (
+        "needs order gain at least 0.5 nat, found 0.12",
+        "order gain: at least 0.5 nat: 13.4 nat before, 0.12 nat now",
+        "heads ringed before in “Induction score”: 1.0 0.93 -> 0.04, 1.1 0.5 -> –",
+    ):
+        assert said in told
+    assert "0.93 -&gt; 0.04" in markdown(compare(before, after)) or "0.93 -\\> 0.04" in markdown(compare(before, after))
+
+
 def test_an_effect_that_moved_within_its_verdict_is_listed() -> None:
     found = compare(document(), shifted(np.linspace(-0.3, -0.2, 6)))
     assert found["counts"] == {"same": len(document()["results"])}
