@@ -63,7 +63,7 @@ class Planted(Measurer):
         self.log = Log()
         super().__init__(plain.store, _Subjects(plain.subjects, fault, self.log), plain.root)
         self.keys = Keys(self.subjects, self.runs, self.root, {"fault": [fault.name, fault.digest]})
-        self.fault = fault
+        self.fault, self.watch = fault, plain.watch
 
     def _measure(self, item: Item, part: Part, index: int, shared: Shared) -> dict[str, Any]:
         self.log.reached, self.log.frame = 0, ""

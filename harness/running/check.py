@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from ..errors import ClaimbenchError
 from ..step import choices_of, reach
 from . import committed
 from .audit import audit, planted, shared_data
-from .audit_faults import SHARED, WATCHING
+from .audit_faults import FAULTS, SHARED, WATCHING
 from .audit_run import excuses_of, finding_of
 from .item import Item, items_of
 from .pure import impurity
 from .session import Session
+from .trust import AUDIT, kept
 from .trust_commands import speaks_against
 
 LONGEST = 60
@@ -44,23 +46,65 @@ class Line:
     text: str
 
 
-Say = Callable[[str], None]
+#: Minutes that a claim may be measured for, unless more are asked for.
+MINUTES = 10.0
+Say = Callable[[float, float, str], None]
+
+
+class _TimeIsUp(Exception):
+    """Nothing further may be measured; what is stored is still judged."""
+
+
+@dataclass
+class _Clock:
+    """Tells what is being measured, and ends it when the time is up."""
+
+    seconds: float
+    say: Say
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        return self.seconds - (time.monotonic() - self.began)
+
+    def __call__(self, what: str) -> None:
+        if self.left <= 0:
+            raise _TimeIsUp
+        self.say(self.seconds - self.left, self.seconds, what)
 
 
 def check(
-    claim: Claim, claim_id: str, session: Session, root: Path, *, measure: bool = True, say: Say = lambda _: None
+    claim: Claim,
+    claim_id: str,
+    session: Session,
+    root: Path,
+    *,
+    measure: bool = True,
+    minutes: float = MINUTES,
+    say: Say = lambda *_: None,
 ) -> Iterator[Line]:
-    """Every check of a claim; those that measure come last, and use the session's store."""
+    """Every check of a claim; those that measure come last, and use the session's store.
+
+    Args:
+        minutes: how long it may be measured. What is not decided by then is a line of state "skip", and what was measured
+            is kept, so that another call goes on from there.
+        say: told (seconds gone, seconds in all, what) before every measurement.
+    """
     yield from written(claim)
     yield from fixed_in_advance(claim)
     yield from questions(claim)
-    if measure:
-        for checked in (_purity, _controls, _verdicts, _data, _audit):
-            say(checked.__name__.lstrip("_"))
-            try:
-                yield from checked(claim, claim_id, session, root)
-            except ClaimbenchError as error:
-                yield Line("FAIL", checked.__name__.lstrip("_"), str(error))
+    if not measure:
+        return
+    clock = _Clock(60 * minutes, say)
+    session.measurer.watch = clock
+    for checked in (_purity, _controls, _verdicts, _data, _audit):
+        name = checked.__name__.lstrip("_")
+        try:
+            yield from checked(claim, claim_id, session, root, clock)
+        except _TimeIsUp:
+            yield Line("skip", name, "the time was up before it was measured")
+        except ClaimbenchError as error:
+            yield Line("FAIL", name, str(error))
 
 
 # ---- what is written
@@ -169,36 +213,55 @@ def _own(claim: Claim, claim_id: str) -> list[Item]:
     return [item for item in items_of(claim, claim_id) if item.control is None]
 
 
-def _purity(claim: Claim, claim_id: str, session: Session, root: Path) -> Iterator[Line]:
+def _purity(claim: Claim, claim_id: str, session: Session, root: Path, clock: _Clock) -> Iterator[Line]:
     item = _own(claim, claim_id)[0]
-    found = impurity(item, session.options, root)
+    clock(f"{item.label}, three replicates in two fresh processes")
+    try:
+        found = impurity(item, session.options, root, clock.left)
+    except TimeoutError:
+        raise _TimeIsUp from None
     if found:
         yield Line("FAIL", "purity", f"{found}: use only the arguments, no clock, no state of the module, no file")
     else:
         yield Line("ok", "purity", "three replicates are the same in a fresh process and in another order")
 
 
-def _controls(claim: Claim, claim_id: str, session: Session, root: Path) -> Iterator[Line]:
+def _run(item: Item, session: Session) -> dict[str, Any] | str:
+    """The result of an item, or how far it came."""
+    try:
+        return session.run(item)
+    except _TimeIsUp:
+        standing, replicates = session.replay(item)
+        return f"the time was up after {len(replicates)} of the {standing.wants} replicates that it wants next"
+
+
+def _controls(claim: Claim, claim_id: str, session: Session, root: Path, clock: _Clock) -> Iterator[Line]:
     for item in items_of(claim, claim_id, with_controls=True):
         control: Control | None = item.control
         if control is None:
             continue
-        result = session.run(item)
+        result = _run(item, session)
+        if isinstance(result, str):
+            yield Line("skip", "control", f"{control.kind} {control.name!r}: {result}")
+            continue
         state = {True: "ok", False: "FAIL", None: "ask"}[result["control"]["ok"]]
         said = f"{control.kind} {control.name!r}: {result['verdict']}"
         advice = "" if state == "ok" else f", expected {control.expected}: {result['reason']}"
         yield Line(state, "control", said + advice)
 
 
-def _verdicts(claim: Claim, claim_id: str, session: Session, root: Path) -> Iterator[Line]:
+def _verdicts(claim: Claim, claim_id: str, session: Session, root: Path, clock: _Clock) -> Iterator[Line]:
     for item in _own(claim, claim_id):
-        result = session.run(item)
+        result = _run(item, session)
+        if isinstance(result, str):
+            yield Line("skip", "verdict", f"on {item.subject.name}: {result}")
+            continue
         state = "FAIL" if result["unexpected"] or result["verdict"] in ("INVALID", "ERROR") else "ok"
         wanted = f", committed is {result['expected']['verdict']}" if result["unexpected"] else ""
         yield Line(state, "verdict", f"{result['verdict']} on {item.subject.name}{wanted}: {result['reason']}")
 
 
-def _data(claim: Claim, claim_id: str, session: Session, root: Path) -> Iterator[Line]:
+def _data(claim: Claim, claim_id: str, session: Session, root: Path, clock: _Clock) -> Iterator[Line]:
     step, part = shared_data(_own(claim, claim_id)[0], planted(session, WATCHING))
     if part > SHARED:
         text = f"{100 * part:.0f} % of the effect's rows were run in the step {step!r} too: is anything chosen on them?"
@@ -207,11 +270,22 @@ def _data(claim: Claim, claim_id: str, session: Session, root: Path) -> Iterator
         yield Line("ok", "data", "no step ran the model on the data that the effect is measured on")
 
 
-def _audit(claim: Claim, claim_id: str, session: Session, root: Path) -> Iterator[Line]:
+def _audit(claim: Claim, claim_id: str, session: Session, root: Path, clock: _Clock) -> Iterator[Line]:
+    """The committed audit where it is of this code and protocol, else a new one."""
     from ..reporting import words
 
-    entry = audit(claim, claim_id, session, excuses_of(claim))
-    yield Line("FAIL" if speaks_against(entry) else "ok", "audit", words.trust(entry))
+    begun: list[str] = []
+    entry, made = kept(claim, AUDIT), ""
+    if entry is not None and not entry["stale"]:
+        made = " (as committed)"
+    else:
+        try:
+            entry = audit(claim, claim_id, session, excuses_of(claim), begun.append)
+        except _TimeIsUp:
+            planted_so_far = f"{max(len(begun) - 2, 0)} of {len(FAULTS)} faults"
+            yield Line("skip", "audit", f"the time was up after {planted_so_far}; `claimbench audit` takes its time")
+            return
+    yield Line("FAIL" if speaks_against(entry) else "ok", "audit", words.trust(entry) + made)
     for name, found in entry["faults"].items():
         if found["outcome"] == "unnoticed":
             advice = f"mend it, or say why in the card under [finding.unnoticed], {name} = '...'"

@@ -7,7 +7,7 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -130,6 +130,8 @@ class Measurer:
         self.run = os.environ.get(RUN) or uuid.uuid4().hex
         self.keys = Keys(subjects, self.runs, root)
         self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
+        self.watch: Callable[[str], None] = lambda what: None
+        """Told in a few words what is about to be measured, outside of all locks and handlers: it may raise."""
 
     def replicate(self, item: Item, index: int, measure: bool = True, shared: Shared | None = None) -> Replicate | None:
         """Replicate `index` of an item: from the store, and measured where it is missing.
@@ -152,6 +154,7 @@ class Measurer:
             if body is None:
                 if not measure:
                     return None
+                self.watch(f"{item.label}, {item.subject.unit} {index}, {part.kind} {part.name}".rstrip())
                 with self.store.lock(key):
                     body = self._kept(key)  # whoever held the lock has measured it
                     if body is None:
@@ -171,6 +174,8 @@ class Measurer:
     def train(self, item: Item, indices: Sequence[int]) -> None:
         """Train the arms of several replicates together; what goes wrong is met again, and told, where each is measured."""
         for recipe in item.arms.values():
+            if self.runs.missing(recipe, indices):
+                self.watch(f"{item.label}, training {recipe.name}")
             with suppress(DeclarationError, InvalidMeasurement, NotApplicable):
                 self.runs.get_all(recipe, indices)
 

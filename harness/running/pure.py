@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +22,13 @@ from .workers import follow_parent
 ORDERS = ((0, 1, 2), (2, 0, 1))
 
 
-def impurity(item: Item, options: Options, root: Path) -> str | None:
-    """What differs between two fresh processes that measure replicates in different orders; None where nothing does."""
-    first, second = _apart(item, options, root)
+def impurity(item: Item, options: Options, root: Path, seconds: float | None = None) -> str | None:
+    """What differs between two fresh processes that measure replicates in different orders; None where nothing does.
+
+    Raises:
+        TimeoutError: they take longer than `seconds`; both are ended.
+    """
+    first, second = _apart(item, options, root, seconds)
     for index in ORDERS[0]:
         one, other = first[index], second[index]
         if one.get("problem") != other.get("problem"):
@@ -39,12 +43,18 @@ def _said(body: dict[str, Any]) -> str:
     return f"{problem['verdict']} ({problem['reason']})" if problem else "an effect"
 
 
-def _apart(item: Item, options: Options, root: Path) -> list[dict[int, dict[str, Any]]]:
+def _apart(item: Item, options: Options, root: Path, seconds: float | None) -> list[dict[int, dict[str, Any]]]:
     """What each order gives, in a process of its own."""
     context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
     pools = [ProcessPoolExecutor(1, mp_context=context, initializer=follow_parent) for _ in ORDERS]
     try:
         futures = [pool.submit(_measured, Order.of(item), options, root, o) for pool, o in zip(pools, ORDERS, strict=True)]
+        if wait(futures, seconds).not_done:
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.terminate()
+            raise TimeoutError
         return [future.result() for future in futures]
     except BrokenProcessPool:
         raise ClaimbenchError("a measuring process died (killed, or out of memory): run again") from None

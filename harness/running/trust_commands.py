@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ def add_to(add: Add) -> None:
     found = add("check", "check claims for their author: purity, controls, audit, lock, length, and what a reviewer asks", _check)
     found.add_argument("claims", nargs="+", metavar="FILE", help="claim files, findings or claims")
     found.add_argument("--no-measure", action="store_true", help="only what can be read from the files")
+    found.add_argument(
+        "--minutes", type=float, default=10.0, metavar="N", help="for measuring each claim; the rest is skipped (default: 10)"
+    )
     _measuring(found)
 
     found = add("replay", "measure one replicate of a result again and show the difference", _replay)
@@ -102,18 +106,29 @@ def _robust(asked: argparse.Namespace) -> int:
 
 
 def _check(asked: argparse.Namespace) -> int:
+    from ..reporting import words
     from .check import check
+    from .progress import Bar
     from .selecting import selected
     from .session import Session
 
-    session, failed = Session(_options(asked)), 0
+    session, states = Session(_options(asked)), Counter[str]()
     for identity, claim in selected(asked.claims).items():
         print(identity)
-        for line in check(claim, identity, session, Path.cwd(), measure=not asked.no_measure):
-            print(f"  {line.state:4}  {line.name:16} {line.text}", flush=True)
-            failed += line.state == "FAIL"
-    print(f"\n{failed} to mend" if failed else "\nnothing to mend; the questions are the reviewer's")
-    return 1 if failed else 0
+        with Bar(unit="second") as bar:
+
+            def say(gone: float, all_of: float, what: str, bar: Bar = bar) -> None:
+                bar.show(int(gone), int(all_of), what)
+
+            measure = not asked.no_measure
+            for line in check(claim, identity, session, Path.cwd(), measure=measure, minutes=asked.minutes, say=say):
+                print(f"  {line.state:4}  {line.name:16} {line.text}", flush=True)
+                states[line.state] += 1
+    print(f"\n{states['FAIL']} to mend" if states["FAIL"] else "\nnothing to mend; the questions are the reviewer's")
+    if states["skip"]:
+        lacking = words.count(states["skip"], "check")
+        print(f"{lacking} not made for lack of time: give more --minutes, or run this again, what was measured is kept")
+    return 1 if states["FAIL"] or states["skip"] else 0
 
 
 def _replay(asked: argparse.Namespace) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from claimbench import Claim, cli, negative, positive
 from claimbench.running import committed, pure
+from claimbench.running.audit import audit
 from claimbench.running.check import Line, check, fixed_in_advance, questions, written
 from claimbench.running.executor import Order
 from claimbench.running.item import Item, items_of
@@ -16,6 +19,7 @@ from claimbench.running.options import Options, checked
 from claimbench.running.pure import impurity
 from claimbench.running.selecting import selected
 from claimbench.running.session import Session
+from claimbench.running.trust import AUDIT, keep
 from claimbench.subjects import family as room
 
 import toy_claims
@@ -125,7 +129,7 @@ def test_a_hidden_state_shows_in_fresh_processes(tmp_path: Path) -> None:
 
 
 def test_a_pure_claim_is_the_same_in_every_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def here(item: Item, options: Options, root: Path) -> list[Any]:
+    def here(item: Item, options: Options, root: Path, seconds: float | None) -> list[Any]:
         return [pure._measured(Order.of(item), options, root, order) for order in pure.ORDERS]
 
     monkeypatch.setattr(pure, "_apart", here)
@@ -150,6 +154,81 @@ def test_measured_checks_of_a_sound_claim(tmp_path: Path, monkeypatch: pytest.Mo
         ("data", "ok"),
         ("audit", "ok"),
     ]
+
+
+def measured(claim: Claim, identity: str, root: Path, minutes: float, said: list[str]) -> list[tuple[str, str]]:
+    session = Session(checked(store=root / "store"))
+    lines = check(claim, identity, session, root, minutes=minutes, say=lambda gone, limit, what: said.append(what))
+    return [(line.name, line.state) for line in lines if line.name in ("purity", "control", "verdict", "data", "audit")]
+
+
+def test_when_the_time_is_up_what_is_stored_is_judged_and_the_rest_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from claimbench.running import check as room
+
+    monkeypatch.setattr(room, "impurity", lambda *_: None)
+    identity, claim = toy(tmp_path)
+    skipped = [("purity", "skip"), ("control", "skip"), ("control", "skip"), ("verdict", "skip"), ("data", "skip")]
+    said: list[str] = []
+    assert measured(claim, identity, tmp_path, 0.0, said) == [*skipped, ("audit", "skip")] and not said
+    for _ in range(4):  # each call goes on where the last one ended
+        monkeypatch.setattr(room._Clock, "left", property(lambda self: 20 - len(said) % 21))
+        found = measured(claim, identity, tmp_path, 1.0, said)
+        said.append("")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert len(said) > 40 and "toy-strong, seed 0, effect" in said
+    assert found == [("purity", "ok"), ("control", "ok"), ("control", "ok"), ("verdict", "ok"), ("data", "ok"), ("audit", "ok")]
+    done = [("purity", "skip"), ("control", "ok"), ("control", "ok"), ("verdict", "ok"), ("data", "ok"), ("audit", "ok")]
+    assert measured(claim, identity, tmp_path, 0.0, said) == done
+
+
+def test_a_committed_audit_of_this_code_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from claimbench.running import check as room
+
+    identity, claim = toy(tmp_path)
+    session = Session(checked(store=tmp_path / "store"))
+    keep(claim, AUDIT, audit(claim, identity, session, {}))
+    monkeypatch.setattr(room, "audit", lambda *_: pytest.fail("audited again"))
+    (line,) = room._audit(claim, identity, session, tmp_path, room._Clock(0.0, lambda *_: None))
+    assert line.state == "ok" and line.text.endswith("(as committed)")
+
+
+SLOW = '''
+def large(level):
+    """Level.
+
+    After a while.
+    """
+    time.sleep(600)
+    return level
+'''
+
+
+def test_fresh_processes_that_take_too_long_are_ended(tmp_path: Path) -> None:
+    identity, claim = toy(tmp_path, functions=SLOW, header=toy_claims.HEADER + "\nimport time\n")
+    before = multiprocessing.active_children()
+    with pytest.raises(TimeoutError):
+        impurity(next(items_of(claim, identity)), checked(store=tmp_path / "store", profile="smoke"), tmp_path, 0.1)
+    for _ in range(100):
+        if multiprocessing.active_children() == before:
+            break
+        time.sleep(0.1)
+    assert multiprocessing.active_children() == before
+
+
+def test_the_command_says_what_it_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = toy_claims.write(tmp_path)
+    committed.lock(toy(tmp_path)[1], measured_before=False)
+    entry = {"large": {"toy-strong": {"any": {"verdict": "SUPPORTED", "reason": "it is large"}}}}
+    (tmp_path / "claims" / "toy" / "expected.json").write_text(json.dumps(entry).replace("large", "level_is_large", 1))
+    assert cli.main(["check", str(file), "--minutes", "0", "--store", str(tmp_path / "store")]) == 1
+    said = capsys.readouterr().out
+    assert "nothing to mend" in said and "6 checks not made for lack of time" in said
+    assert "the time was up after 0 of the 6 replicates that it wants next" in said
 
 
 def test_the_command_fails_where_something_is_to_be_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
