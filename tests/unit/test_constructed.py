@@ -40,6 +40,7 @@ ELSEWHERE = {
     "constructed-graded-copying",
     "constructed-carried-copying",
     "constructed-task-codes",
+    "constructed-one-head",
 }
 SEEDS = [0, 1, 10]
 Heads = list[tuple[int, int]]
