@@ -153,6 +153,7 @@ def amsgrad_converges_slowly(by_amsgrad, by_adopt, observe, beta2=0.5):
         [[b, *(path.steps_to_optimum(b).high for path in (by_amsgrad, by_adopt)), by_amsgrad.end[i]] for i, b in enumerate(BETA2)],
     )
     late, early = by_amsgrad.steps_to_optimum(beta2), by_adopt.steps_to_optimum(beta2)
+    observe.times(f"Steps to x < -0.9 at beta2 {beta2:g}", {"AMSGrad": late, "ADOPT": early}, budget=STEPS, unit="steps")
     return {
         "slower than ADOPT": log_time_ratio(late, early, budget=STEPS),
         "AMSGrad's end": by_amsgrad.end[BETA2.index(beta2)],

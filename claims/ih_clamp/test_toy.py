@@ -75,5 +75,6 @@ def each_clamped_factor_shortens_the_plateau(start, none, one, two, observe):
     """
     lines = {f"{k} clamped": losses(start, clamped=k, steps=2000)[:2000] for k in range(3)}
     observe.curve("Loss", np.arange(1, 2001), lines, x_label="step", unit="1")
+    observe.times("Steps to learn", {"none": none, "one clamped": one, "two clamped": two}, budget=BUDGET, unit="steps")
     ratio = {"none over one": (none, one), "one over two": (one, two)}
     return {name: log_time_ratio(slow, fast, budget=BUDGET) for name, (slow, fast) in ratio.items()}

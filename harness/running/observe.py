@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..effect import Value
+
 #: Numbers in stored observations keep this many significant digits: enough to draw, small to ship.
 DIGITS = 5
 
@@ -51,6 +53,13 @@ class Observations:
     def value(self, title: str, value: float, *, unit: str) -> None:
         """A single number."""
         self.found[title] = {"kind": "value", "title": title, "unit": unit, "value": plain(value)}
+
+    def times(self, title: str, times: Mapping[str, Value], *, budget: float, unit: str) -> None:
+        """When each arm got there, an open end where it did not by then; over all replicates the report shows the mean time
+        up to the budget, and the log-rank test of the first arm against each other one.
+        """
+        ends = {name: time.to_json() for name, time in times.items()}
+        self.found[title] = {"kind": "times", "title": title, "unit": unit, "budget": float(budget), "times": ends}
 
     def text(self, title: str, text: str) -> None:
         """A sentence."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..verdict import Verdict
 from . import committed
+from .arm_times import times_of_arms
 from .judging import Standing
 from .keep import calibration_of
 from .measure import Replicate
@@ -203,6 +204,7 @@ def merged(replicates: Sequence[Replicate], unit: str) -> dict[str, Any]:
     """Observations for the reader: those of the first replicate, with the numbers of all replicates as a table beside."""
     found: dict[str, Any] = {}
     values: dict[str, tuple[str, list[list[Any]]]] = {}
+    times: dict[str, list[Mapping[str, Any]]] = {}
     for replicate in replicates:
         for name, body in replicate.parts.items():
             if name.startswith(("requires", "rerun", "variant")):
@@ -210,6 +212,8 @@ def merged(replicates: Sequence[Replicate], unit: str) -> dict[str, Any]:
             for title, observation in body.get("observations", {}).items():
                 if observation["kind"] == "value":
                     values.setdefault(title, (observation["unit"], []))[1].append([replicate.index, observation["value"]])
+                elif observation["kind"] == "times":
+                    times.setdefault(title, []).append(observation)
                 elif observation["kind"] == "curve" and title in found:
                     _append_curve(found[title], observation, replicate.index, unit)
                 elif title not in found:
@@ -221,7 +225,7 @@ def merged(replicates: Sequence[Replicate], unit: str) -> dict[str, Any]:
                         found[title]["note"] = f"{unit} {replicate.index}"
     for title, (measure, rows) in values.items():
         found[title] = {"kind": "table", "title": title, "unit": measure, "columns": [unit, measure or "value"], "rows": rows}
-    return found
+    return found | {title: times_of_arms(title, observations) for title, observations in times.items()}
 
 
 def _append_curve(into: dict[str, Any], observation: Mapping[str, Any], index: int, unit: str) -> None:
