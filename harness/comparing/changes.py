@@ -82,7 +82,7 @@ def _preconditions(before: Result, after: Result) -> Iterator[str]:
         was = then.get(now["name"])
         if was is not None and None not in (was["passed"], now["passed"]) and was["passed"] != now["passed"]:
             values = [words.with_unit(_value(one["value"]), str(one["unit"])) for one in (was, now)]
-            yield f"{words.need(now)}: {values[0]} before, {values[1]} now"
+            yield f"{words.need(now)} (before {values[0]}, now {values[1]})"
 
 
 def _heads(before: Result, after: Result) -> Iterator[str]:

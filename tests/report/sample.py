@@ -43,7 +43,7 @@ def _load_bearing() -> list[Doc]:
         observations={
             "looks": {
                 "kind": "attention", "title": "Attention of head 1.2, the strongest by induction score", "unit": "attention",
-                "values": [[1.0], [0.2, 0.8], [0.7, 0.1, 0.2], [0.1, 0.8, 0.0, 0.1], [0.05, 0.05, 0.85, 0.0, 0.05]],
+                "values": [[1.0], [0.2, 0.8], [0.7, 0.1, 0.2], [0.1, 0.05, 0.8, 0.05], [0.05, 0.05, 0.0, 0.85, 0.05]],
                 "tokens": ["<|endoftext|>", " the", "\n", " the", "\n"], "marked": [[3, 2], [4, 3]],
             },
             "scores": {"kind": "heads", "title": "Induction score above the broken repeat, seed 0", "unit": "attention",

@@ -106,7 +106,7 @@ def test_a_regression_names_the_precondition_and_the_heads() -> None:
     told = " ".join(table(compare(before, after)).split())
     for said in (
         "needs order gain at least 0.5 nat, found 0.12",
-        "order gain: at least 0.5 nat: 13.4 nat before, 0.12 nat now",
+        "order gain: at least 0.5 nat (before 13.4 nat, now 0.12 nat)",
         "heads ringed before in “Induction score”: 1.0 0.93 -> 0.04, 1.1 0.5 -> –",
     ):
         assert said in told
