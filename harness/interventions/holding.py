@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeclarationError, InvalidMeasurement, NotApplicable, UsageError
+from .attachable import Weights, check_weights, weights_of
 from .attention import Plan, current
 from .changes import Change, Patch, Set, Source
 from .changing import Changing
@@ -50,13 +51,14 @@ def held(lm: Any) -> Iterator[Any]:
     """The model, every forward pass of which is made under the view's interventions, with gradients where they flow.
 
     Sources run first in each pass, on its ids (and mask and positions), without gradient and without dropout. The
-    first pass is also measured in eval mode, for the receipts; another receipt at the end counts the sequences that were
-    held.
+    first pass is measured for the receipts: where nothing trains beside a plain run of its first few rows, else once
+    more in eval mode. Another receipt at the end counts the sequences that were held.
     """
     changes = changes_of(lm)
     if not changes:
         raise DeclarationError("nothing is to be held: make a view first, like lm.patched(...).held()")
     model, fired, passes = lm.model, Counter[int](), 0
+    measured: list[tuple[Changing, Weights]] = []  # the first pass, while it runs
 
     def begin(batch: Batch, start: int) -> Alter:
         nonlocal passes
@@ -66,17 +68,36 @@ def held(lm: Any) -> Iterator[Any]:
             raise UsageError("gradient checkpointing runs layers again outside the pass: call gradient_checkpointing_disable()")
         lm._fitting(batch)
         rows = slice(0, len(batch))
+        steady = not torch.is_grad_enabled() and not any(part.training for part in model.modules())
+        if not passes and not steady:
+            measure(batch)
         with evaluating(model):
-            if not passes:
-                for _ in lm._passes(batch):
-                    pass
-            run = Changing(lm, batch, [rows], changes=changes, audit=False)
+            run = Changing(lm, batch, [rows], changes=changes, audit=not passes and steady)
             run.plan(rows)
-        run.fired = fired
+        measured.clear()
+        if run.audit:
+            measured.append((run, weights_of(model)))
+        else:
+            run.fired = fired
         passes += 1
         return run.writer(rows)
 
+    def measure(batch: Batch) -> None:
+        with evaluating(model):
+            for _ in lm._passes(batch):
+                pass
+
     def end(output: Any) -> None:
+        if measured:
+            run, before = measured.pop()
+            logits = getattr(output, "logits", None)
+            if logits is None or tuple(logits.shape[:2]) != tuple(run.batch.shape):
+                measure(run.batch)  # the caller asked for some of the logits only
+            else:
+                check_weights(model, before, lm.name)
+                run.saw(slice(0, len(run.batch)), logits)
+                run.finish()
+            fired.update(run.fired)
         if not torch.is_grad_enabled():
             return
         given = ((str(change), change.values) for change in changes if isinstance(change, Set))

@@ -148,6 +148,35 @@ def test_leaving_restores_the_model_also_after_an_error(family: str) -> None:
     assert torch.equal(lm.model(input_ids=IDS).logits, plain)
 
 
+def test_where_nothing_trains_the_pass_itself_is_measured() -> None:
+    """Receipts as of a run by itself, at the cost of a plain run of the first rows; and where logits are left out, too."""
+    ids, rows = torch.from_numpy(some_ids(9, 8)), []
+    lm = tiny_lm()
+    view, fresh = lm.without([(1, 2)], "zero").scaled("L0.attn", 2.0), lm.without([(1, 1)], "zero")
+    wanted = view.logits(ids)
+    (own, *_) = reversed(lm.recorder.receipts)
+    for options in ({}, {}, {"logits_to_keep": 1}):  # the first one checks the sites too
+        first = not rows
+        rows.clear()
+        handle = lm.model.model.layers[0].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+        with torch.no_grad(), view.held() as model:
+            for _ in range(2):
+                found = model(input_ids=ids, **options).logits
+        handle.remove()
+        assert float((found - wanted[:, -found.shape[1] :]).abs().max()) < 1e-5
+        by_pass, held = lm.recorder.receipts[-4:-2], lm.recorder.receipts[-2:]
+        assert [receipt.fired for receipt in (*by_pass, *held)] == [9, 9, 18, 18]
+        assert by_pass[1].moved_logits == pytest.approx(own.moved_logits, rel=1e-4)
+        if not first and not options:
+            assert rows == [4, 9, 9]
+
+    handle = lm.model.model.norm.register_forward_hook(lambda _, __, output: torch.ones_like(output))  # all is lost
+    with torch.no_grad(), pytest.raises(InvalidMeasurement, match="does not reach the logits"), fresh.held() as model:
+        model(input_ids=ids)
+    handle.remove()
+    assert untouched(lm.model) == []
+
+
 def test_what_cannot_be_held_is_refused() -> None:
     lm = tiny_lm()
     with pytest.raises(DeclarationError, match="nothing is to be held"), lm.held():
