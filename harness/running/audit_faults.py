@@ -143,6 +143,18 @@ class _InClaim(Injector):
         return self.change(found.name, value, self) if self.log.frame == "" else value
 
 
+class _Arms(dict[str, Any]):
+    """Arms that are not what they were; they take hold where one is asked for, which planted courses never do."""
+
+    def __init__(self, arms: Any, log: Log) -> None:
+        super().__init__(arms)
+        self.log = log
+
+    def __getitem__(self, name: str) -> Any:
+        self.log.reached += 1
+        return super().__getitem__(name)
+
+
 class TreatmentToControl(Fault):
     """Treatment and control are the same: the first intervention, arm or head of a pair stands for all."""
 
@@ -155,8 +167,7 @@ class TreatmentToControl(Fault):
     def injector(self, injector: Injector, claim: Claim, log: Log) -> Injector:
         made = _InClaim(injector, claim, log, self._first)
         if len(made.arms) > 1:
-            made.arms = dict.fromkeys(made.arms, next(iter(made.arms.values())))
-            log.reached += 1
+            made.arms = _Arms(dict.fromkeys(made.arms, next(iter(made.arms.values()))), log)
         return made
 
     def _first(self, name: str, value: Any, injector: Injector) -> Any:
@@ -177,8 +188,7 @@ class ArmsExchanged(Fault):
         made = _InClaim(injector, claim, log, self._rotated)
         if len(made.arms) > 1:
             names, runs = list(made.arms), list(made.arms.values())
-            made.arms = dict(zip(names, [*runs[1:], runs[0]], strict=True))
-            log.reached += 1
+            made.arms = _Arms(zip(names, [*runs[1:], runs[0]], strict=True), log)
         return made
 
     def _rotated(self, name: str, value: Any, injector: Injector) -> Any:

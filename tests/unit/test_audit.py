@@ -248,6 +248,10 @@ def test_arms_are_exchanged_and_made_equal() -> None:
         """Ticket minus dense."""
         return ticket - dense
 
+    def of_no_arm() -> float:
+        """Nothing of the arms."""
+        return 1.0
+
     found = {}
     for name in ("treatment-to-control", "exchanged"):
         log, made = Log(), declared(controls=CONTROLS)
@@ -255,6 +259,9 @@ def test_arms_are_exchanged_and_made_equal() -> None:
         injector = NAMES[name].injector(Injector(None, 0, 0, {}, arms={"dense": 3.0, "ticket": 1.0}), made, log)
         found[name] = injector.call(difference)
         assert log.reached
+        log.reached = 0
+        injector.call(of_no_arm)
+        assert not log.reached  # a planted course stands for what the arms would give
     assert found == {"treatment-to-control": 0.0, "exchanged": 2.0}
 
 
