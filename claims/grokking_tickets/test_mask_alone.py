@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claimbench import above, at_least, claim, negative, positive, recipe, step
 
-MASK, MEMORISED = recipe("modular-mask-alone-wide"), recipe("modular-memorised-wide")
+MASK, MEMORISED = recipe("modular-mask-alone"), recipe("modular-memorised")
 
 
 def last(run, metric="test"):
@@ -27,15 +27,16 @@ def memorised_in_full(memorised):
     documented="0.68, 0.80, 0.84 and 0.92 after 600, 1,000, 1,400 and 2,000 epochs",
     controls=[
         positive(mask=recipe("modular-addition"), label="weights trained until they generalise"),
-        negative(mask=recipe("modular-mask-alone-wide-random"), label="a random mask over the same weights"),
+        negative(mask=recipe("modular-mask-alone-random"), label="a random mask over the same weights"),
         negative(mask=MEMORISED, label="no mask"),
     ],
 )
 def a_mask_alone_generalises(mask, memorised, observe):
     """Test accuracy when only a mask over the held weights of a memorising network was learned, minus that network's own.
 
-    Edge-popup: each pass keeps the 40 percent of weights with the highest scores, and scores alone are trained, 1,500 steps. The
-    embedding has 500 columns, as in the paper: with 128 the accuracies of pilots were on both sides of the bound.
+    Edge-popup: each pass keeps the 40 percent of weights with the highest scores, and scores alone are trained, 1,500 steps, more
+    than twice as many as training the weights takes. The MLP of the other claims; the paper's has 500 columns instead of 128, at
+    which a pilot was slower (0.12 after 500 steps).
     """
     steps, accuracy = mask.values("test")
     observe.curve(
