@@ -18,6 +18,7 @@ from .streams import stream
 
 if TYPE_CHECKING:
     from ..training import Recipe
+    from ..training.trainer import Progress
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,15 @@ class Runs:
         root: draws for each recipe the recorded seed whose first steps are replayed.
         recorded: folder of the recorded runs, `<recipe name>-<digest>/<seed>.json`; by default what is shipped.
         retrain: "one" replays a drawn seed of each recorded recipe, "none" takes all as they are, "all" takes none.
+        progress: called as progress(step, metrics) at every record of a single run that is trained.
     """
 
-    def __init__(self, store: Store, root: int = 0, recorded: Path | None = None, retrain: str = "one") -> None:
+    def __init__(
+        self, store: Store, root: int = 0, recorded: Path | None = None, retrain: str = "one", progress: Progress | None = None
+    ) -> None:
         from ..subjects.shipped import shipped_root
 
+        self.progress = progress
         self.store, self.root, self.retrain = store, root, retrain
         self.recorded = shipped_root() / "fixtures" / "runs" if recorded is None else recorded
 
@@ -221,7 +226,7 @@ class Runs:
             saved = Saved(path.with_name(f"{seed}.state"))
             if not saved.path.exists():  # else it was seen to before the run was interrupted
                 self._check_repeats(recipe, seed)
-            run = train(recipe, seed, trained=self.model, saved=saved)
+            run = train(recipe, seed, self.progress, trained=self.model, saved=saved)
             record(run, path.parent)
             saved.drop()
 

@@ -160,3 +160,35 @@ def test_a_packed_page_asks_for_nothing(many: Path, tmp_path: Path) -> None:
     dom = browse(tmp_path, "--virtual-time-budget=20000", "--dump-dom", page.as_uri())
     found = re.search(r"LOADED (\d+) FILLED (\d+)", dom)
     assert found and found[1] == "0" and int(found[2]) >= 200
+
+
+@in_a_browser
+def test_it_scrolls_without_long_steps(many: Path, tmp_path: Path) -> None:
+    """Style and layout of each of 120 steps through the page and through its matrix, as the browser times them; painting is beside.
+
+    The median is judged, since a busy machine holds up single steps.
+    """
+    probe = """<script>addEventListener("load", () => {
+      const told = [];
+      for (const box of [document.scrollingElement, document.querySelector(".matrix-section .scroll")]) {
+        const most = box.scrollHeight - box.clientHeight, spent = [];
+        for (let step = 1; step <= 120; step++) {
+          const begun = performance.now();
+          box.scrollTop = (most * step) / 120;
+          document.elementFromPoint(400, 400);
+          spent.push(performance.now() - begun);
+        }
+        told.push(most, spent.sort((a, b) => a - b)[60]);
+      }
+      document.title = `SCROLLED ${told.join(" ")} END`;
+    });</script></body>"""
+    page = tmp_path / "scrolled.html"
+    text = (many / "report.html").read_text(encoding="utf-8")
+    page.write_text(
+        re.sub(r"script-src 'sha256-[^']+'", "script-src 'unsafe-inline'", text).replace("</body>", probe), encoding="utf-8"
+    )
+    found = re.search(r"SCROLLED (\S+) (\S+) (\S+) (\S+) END", browse(tmp_path, "--dump-dom", page.as_uri()))
+    assert found
+    page_length, page_step, matrix_length, matrix_step = map(float, found.groups())
+    assert page_length > 2000 and matrix_length > 2000, "there is something to scroll"
+    assert max(page_step, matrix_step) < 16, "a step costs more than a frame"

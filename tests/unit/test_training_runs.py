@@ -356,3 +356,11 @@ def test_a_disk_that_is_full_when_a_state_is_saved_is_said_in_one_line(tmp_path:
     monkeypatch.setattr(resuming.Saved.__init__, "__defaults__", (0.0,))
     with pytest.raises(StoreError, match=r"No space left on device.*free some space"):
         mine.get(RECIPE, 0)
+
+
+def test_progress_is_told_at_every_record_and_not_of_a_run_that_is_there(tmp_path: Path) -> None:
+    told: list[int] = []
+    found = runs(tmp_path, progress=lambda step, metrics: told.append(step)).get(RECIPE, 1)
+    assert told == [point["step"] for point in found.curve] and told[-1] == RECIPE.most_steps
+    runs(tmp_path, progress=lambda step, metrics: told.append(-1)).get(RECIPE, 1)
+    assert -1 not in told
