@@ -14,6 +14,7 @@ import numpy as np
 from ..interventions.attention import Plan
 from ..interventions.changes import At
 from ..interventions.changing import write
+from ..interventions.padding import wide
 from .plains import Plains
 from .reading import Reading
 from .variants import Variant
@@ -40,17 +41,26 @@ def estimates(lm: LM, split: Split, variants: Sequence[Variant], reading: Readin
     places = sorted({place for variant in variants for place in variant.by_place})
     sums, batch = np.zeros(len(variants)), reading.batch
     plains = Plains(lm, split, variants, batch, heads=())
-    for _ in plains.walk(lm.layers):  # sources of values
-        plains.kept = frozenset(plains.values)
+    if plains.needed:  # values that variants are given
+        for _ in plains.walk(lm.layers):
+            plains.kept = frozenset(plains.values)
     for rows in lm._slices(batch.ids):
         values, gradients = _gradients(lm, reading, rows, places)
         for number, variant in enumerate(variants):
             for (kind, layer), made in variant.by_place.items():
-                now = values[kind, layer]
+                was, gradient = values[kind, layer], gradients[kind, layer]
+                members = made[0][1].members(lm.size) if len(made) == 1 else None
+                if members is not None:  # what the change does not speak of need not be looked at
+                    was, gradient = was[:, :, list(members)], gradient[:, :, list(members)]
+                now = was
                 for change, site in made:
                     at = At(batch.ids[rows], rows, lm.known_tokens, given=plains.given(change, rows), ends=batch[rows].ends)
-                    now = write(change, site, now, at, lm.size)[0]
-                sums[number] += float((gradients[kind, layer] * (now - values[kind, layer])).sum())
+                    if members is not None:
+                        now, mask = change.new(site, was, at), at.mask(site.where)
+                        now = now if mask is None else torch.where(wide(mask, now), now, was)
+                    else:
+                        now = write(change, site, now, at, lm.size)[0]
+                sums[number] += float((gradient * (now - was)).sum())
     return sums / len(batch)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotApplicable
@@ -26,15 +28,120 @@ class Levers:
     """A split model and what may be left out in it.
 
     split: None where a pass cannot begin at a layer. inside: layers whose attention block a pass can begin inside.
-    trims: whether the last layer can run at some positions only. reuses: whether positions before the first that changes
-    need not run, where keys and values are those of the plain run. refused: by lever, why it is not used.
+    refused: by lever, why it is not used. trial: what levers are tried on; those that not every sweep needs are tried
+    when one first does.
     """
 
     split: Split | None = None
     inside: frozenset[int] = frozenset()
-    trims: bool = False
-    reuses: bool = False
     refused: dict[str, str] = field(default_factory=dict)
+    trial: Trial | None = None
+
+    @cached_property
+    def trims(self) -> bool:
+        """Whether the last layer can run at some positions only."""
+        return self.trial is not None and self.trial.trims(self)
+
+    @cached_property
+    def reuses(self) -> bool:
+        """Whether positions before the first that changes need not run: keys and values are those of the plain run."""
+        return self.trial is not None and self.trial.reuses(self)
+
+
+@dataclass
+class Trial:
+    """A probe [rows, seq] and its plain pass: logits, what each layer takes and the last one gives, head outputs."""
+
+    split: Split
+    probe: torch.Tensor
+    plain: torch.Tensor
+    streams: list[torch.Tensor] = field(default_factory=list)
+    heads: list[torch.Tensor] = field(default_factory=list)
+
+    def begins(self, found: Levers) -> None:
+        """Passes begin at every layer, quickened where that gives the same; NotApplicable where they cannot begin."""
+        split, failed, tried = self.split, None, []
+        fused, products = split.fused, split.products
+        for way in itertools.product((fused, []), (products, [])):
+            if way in tried:
+                continue
+            tried.append(way)
+            split.fused, split.products = way
+            try:
+                _look_inside(split, self.probe)
+                self.streams, self.heads = _walk(split, self.probe)
+                self.compare(self._starts())
+            except Exception as error:  # family code that was never meant to be run in parts may fail in any way
+                failed = failed or error
+                continue
+            for lever, kept, had in (
+                ("one kernel for the activation", split.fused, fused),
+                ("matrix products by oneDNN", split.products, products),
+            ):
+                if had and not kept:
+                    found.refused[lever] = str(failed)
+            return
+        assert failed is not None
+        raise failed
+
+    def inside(self, found: Levers) -> frozenset[int]:
+        return frozenset(
+            at
+            for at, inner in enumerate(self.split.inner)
+            if inner is not None and self.bears(found, f"begin inside layer {at}", [Start(at, self.streams[at], self.heads[at])])
+        )
+
+    def trims(self, found: Levers) -> bool:
+        last = len(self.split.layers) - 1
+        inner = self.split.inner[last]
+        if inner is None or not inner.trims or last not in found.inside:
+            return False
+        starts = [Start(at, self.streams[at]) for at in {0, last, last + 1}]
+        starts.append(Start(last, self.streams[last], self.heads[last]))
+        end = self.probe.shape[1] - 1
+        return all(self.bears(found, "some positions of the last layer", starts, keep) for keep in ((end,), (1, end - 1)))
+
+    def reuses(self, found: Levers) -> bool:
+        lever = "keys and values before a changed position"
+        try:
+            with evaluating(self.split.model):
+                past = self.split.past(self.probe)
+        except Exception as error:  # as above
+            found.refused[lever] = f"{type(error).__name__}: {error}"
+            return False
+        starts = []
+        for position in {1, self.probe.shape[1] - 1}:
+            rest, after = ([part[:, position:].contiguous() for part in parts] for parts in (self.streams, self.heads))
+            starts += [Start(at, stream, None, position, past) for at, stream in enumerate(rest)]
+            starts += [Start(at, rest[at], after[at], position, past) for at in found.inside]
+        return self.bears(found, lever, starts)
+
+    def bears(self, found: Levers, lever: str, starts: list[Start], keep: tuple[int, ...] | None = None) -> bool:
+        """Whether passes from these starts give the plain logits; if not, `found` says why."""
+        try:
+            self.compare(starts, keep)
+        except NotApplicable as why:
+            found.refused[lever] = str(why)
+        except Exception as error:  # as above
+            found.refused[lever] = f"{type(error).__name__}: {error}"
+        else:
+            return True
+        return False
+
+    def compare(self, starts: list[Start], keep: tuple[int, ...] | None = None) -> None:
+        """NotApplicable where a pass gives other logits than the plain one."""
+        wanted = self.plain if keep is None else self.plain[:, list(keep)]
+        with evaluating(self.split.model):
+            for start in starts:
+                logits = self.split.head(self.split.body(self.probe, Plan(), start, keep))
+                error = difference(wanted, logits) if logits.shape == wanted.shape else float("inf")
+                if not error <= IDENTITY:
+                    where = f"layer {start.layer}" + (" after its heads" if start.heads is not None else "")
+                    family = self.split.instrument.family
+                    raise NotApplicable(f"a pass of {family} that begins at {where} gives logits that differ by {error:.2g}")
+
+    def _starts(self) -> list[Start]:
+        return [Start(at, stream) for at, stream in enumerate(self.streams)]
 
 
 def find(instrument: Instrument, probe: torch.Tensor) -> Levers:
@@ -45,91 +152,18 @@ def find(instrument: Instrument, probe: torch.Tensor) -> Levers:
         for base in ("base_model", "get_decoder"):  # what the head's own code calls differs by family
             try:
                 part = getattr(model, base)
-                split = Split(instrument, part() if base == "get_decoder" else part)
-                _look_inside(split, probe)
-                streams, heads = _walk(split, probe)
-                starts = [Start(at, stream) for at, stream in enumerate(streams)]
-                if split.fused and not _bears(found, "one kernel for the activation", split, probe, plain, starts):
-                    split.fused = []
-                if split.products and not _bears(found, "matrix products by oneDNN", split, probe, plain, starts):
-                    split.products = []
-                _compare(split, probe, plain, starts)
+                trial = Trial(Split(instrument, part() if base == "get_decoder" else part), probe, plain)
+                trial.begins(found)
             except NotApplicable as why:
                 found.refused["begin at a layer"] = str(why)
-            except Exception as error:  # family code that was never meant to be run in parts may fail in any way
+            except Exception as error:  # as above
                 found.refused["begin at a layer"] = f"{type(error).__name__}: {error}"
             else:
-                found.split = split
+                found.split, found.trial = trial.split, trial
                 found.refused.pop("begin at a layer", None)
+                found.inside = trial.inside(found)
                 break
-        if found.split is None:
-            return found
-        found.inside = frozenset(
-            at
-            for at, inner in enumerate(split.inner)
-            if inner is not None
-            and _bears(found, f"begin inside layer {at}", split, probe, plain, [Start(at, streams[at], heads[at])])
-        )
-        last = len(split.layers) - 1
-        inner = split.inner[last]
-        if inner is not None and inner.trims and last in found.inside:
-            starts = [Start(at, streams[at]) for at in {0, last, last + 1}] + [Start(last, streams[last], heads[last])]
-            found.trims = all(
-                _bears(found, "some positions of the last layer", split, probe, plain, starts, keep)
-                for keep in ((probe.shape[1] - 1,), (1, probe.shape[1] - 2))
-            )
-        found.reuses = _reuses(found, split, probe, plain, streams, heads)
     return found
-
-
-def _reuses(
-    found: Levers, split: Split, probe: torch.Tensor, plain: torch.Tensor, streams: list[torch.Tensor], heads: list[torch.Tensor]
-) -> bool:
-    lever = "keys and values before a changed position"
-    try:
-        past = split.past(probe)
-    except Exception as error:  # as below
-        found.refused[lever] = f"{type(error).__name__}: {error}"
-        return False
-    starts = []
-    for position in {1, probe.shape[1] - 1}:
-        rest, after = ([part[:, position:].contiguous() for part in parts] for parts in (streams, heads))
-        starts += [Start(at, stream, None, position, past) for at, stream in enumerate(rest)]
-        starts += [Start(at, rest[at], after[at], position, past) for at in found.inside]
-    return _bears(found, lever, split, probe, plain, starts)
-
-
-def _bears(
-    found: Levers,
-    lever: str,
-    split: Split,
-    probe: torch.Tensor,
-    plain: torch.Tensor,
-    starts: list[Start],
-    keep: tuple[int, ...] | None = None,
-) -> bool:
-    try:
-        _compare(split, probe, plain, starts, keep)
-    except NotApplicable as why:
-        found.refused[lever] = str(why)
-    except Exception as error:  # as above
-        found.refused[lever] = f"{type(error).__name__}: {error}"
-    else:
-        return True
-    return False
-
-
-def _compare(
-    split: Split, probe: torch.Tensor, plain: torch.Tensor, starts: list[Start], keep: tuple[int, ...] | None = None
-) -> None:
-    wanted = plain if keep is None else plain[:, list(keep)]
-    for start in starts:
-        logits = split.head(split.body(probe, Plan(), start, keep))
-        error = difference(wanted, logits) if logits.shape == wanted.shape else float("inf")
-        if not error <= IDENTITY:
-            where = f"layer {start.layer}" + (" after its heads" if start.heads is not None else "")
-            family = split.instrument.family
-            raise NotApplicable(f"a pass of {family} that begins at {where} gives logits that differ by {error:.2g}")
 
 
 def _walk(split: Split, probe: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

@@ -67,8 +67,8 @@ class Resumed:
         n, t = self.ids.shape
         for number, variant in enumerate(self.variants):
             inside = variant.inside and variant.start in self.levers.inside
-            reuses = self.levers.reuses and self.batch.length is None
-            first = first_position(variant, t) if reuses else 0
+            first = first_position(variant, t) if self.batch.length is None else 0
+            first = first if first and self.levers.reuses else 0
             groups.setdefault((variant.start, inside, first), []).append(number)
         plains = Plains(self.lm, self.split, self.variants, self.batch, {start for start, inside, _ in groups if inside})
         if any(first for *_, first in groups):
