@@ -2,7 +2,8 @@
 
 Each side runs in a process of its own (`side.py`) and they take turns within every repeat, so that a disturbance meets all.
 A ratio is that of processor seconds, of one repeat; the median, the least and the largest of the repeats are given.
-Writes benchmarks/results.json and the table of docs/benchmarks.md. A side that is not installed is left out by name.
+Then the trainer (`training.py`). Writes benchmarks/results.json and the table of docs/benchmarks.md after each group of
+rows. A side that is not installed is left out by name.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import platform
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ QUICK = {
 }
 #: Of the full shapes, our side sweeps every so-manieth head: what the heads share then falls on fewer of them.
 OURS = {"gpt2": 1, "llama": 2}
+#: Most repeats of rows that take a minute, and of those that take minutes; every row says how many there were.
+LONG, LONGEST = 3, 2
 Row = dict[str, Any]
 
 
@@ -81,8 +85,8 @@ class Bench:
     ) -> None:
         ratios = sorted(ratios)
         row = {"name": name, "ratio": ratios[len(ratios) // 2], "low": ratios[0], "high": ratios[-1], "against": against}
-        row = {**{key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}, "unit": unit, "reach": reach, **more}
-        self.rows.append(row)
+        row = {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}
+        self.rows.append({**row, "unit": unit, "reach": reach, "repeats": len(ratios), **more})
         print(f"{name}: {row['ratio']} ({row['low']} to {row['high']}) of {against} {reach}", flush=True)
 
     def sides(self, names: tuple[str, ...], shape: Row) -> dict[str, Side]:
@@ -95,6 +99,10 @@ class Bench:
                 self.left_out[name] = side.missing
                 print(f"left out: {name}: {side.missing}", flush=True)
         return found
+
+    def repeats(self, most: int) -> int:
+        """Repeats of a row: as many as asked, and no more than `most` on the full shapes."""
+        return self.options.repeats if self.options.quick else min(self.options.repeats, most)
 
     # ---- rows
 
@@ -127,7 +135,7 @@ class Bench:
         """Processor seconds a head by side and repeat, and the largest difference of any value from that of the hooks."""
         costs: dict[str, list[float]] = {name: [] for name in sides}
         rng, error = random.Random(0), 0.0
-        for repeat in range(-1, self.options.repeats):  # the first one warms up
+        for repeat in range(-1, self.repeats(LONGEST)):  # the first one warms up
             some = sorted(rng.sample(range(len(every)), self.options.heads))
             values: dict[str, list[float]] = {}
             for name, side in sides.items():
@@ -151,18 +159,18 @@ class Bench:
         every = [[[at, head]] for at in range(shape["layers"]) for head in range(shape["heads"])]
         top = 12 * len(every) // 144
         ratios: dict[str, list[float]] = {name: [] for name in PEERS if name in sides}
-        confirmed = 0
-        for repeat in range(self.options.repeats):
-            mine = sides["claimbench"].ask(do="screen", top=top, seed=repeat)
-            confirmed += mine["confirmed"]
+        told = []
+        for repeat in range(-1, self.repeats(LONG)):  # the first one warms up; it also tries the levers, once for a model
+            mine = sides["claimbench"].ask(do="screen", top=top, seed=repeat + 1)
             for name in ratios:
-                theirs = sides[name].ask(do="sweep", sets=every[repeat :: len(every) // 2][:2])
-                ratios[name].append(mine["seconds"] / (theirs["seconds"] / 2 * len(every)))
+                theirs = sides[name].ask(do="sweep", sets=every[repeat + 1 :: len(every) // 2][:2])
+                if repeat >= 0:
+                    ratios[name].append(mine["seconds"] / (theirs["seconds"] / 2 * len(every)))
+            told.append((mine["confirmed"], mine["seconds"]))
         fastest = max(ratios, key=lambda name: _median(ratios[name]))
         what = f"the {top} most important of {len(every)} heads, screened"
-        self.add(
-            what, ratios[fastest], f"{fastest}, exact (fastest peer)", reach="<= 0.15", confirmed=confirmed / self.options.repeats
-        )
+        more = {"confirmed": [confirmed for confirmed, _ in told[1:]], "seconds": [round(seconds, 2) for _, seconds in told]}
+        self.add(what, ratios[fastest], f"{fastest}, exact (fastest peer)", reach="<= 0.15", **more)
         for side in sides.values():
             side.close()
 
@@ -190,7 +198,9 @@ class Bench:
         size = max(2, len(every) // 24)
         chosen = [rng.sample(every, size) for _ in range(25 if self.options.quick else 100)]
         ratios = []
-        for repeat in range(self.options.repeats):
+        for side in sides.values():  # to warm up; the levers are tried too, once for a model
+            side.ask(do="sweep", sets=chosen[:3])
+        for repeat in range(self.repeats(LONG)):
             mine = sides["claimbench"].ask(do="sweep", sets=chosen)
             theirs = sides["hooks"].ask(do="sweep", sets=chosen[repeat::10][:6])
             ratios.append(theirs["seconds"] / len(chosen[repeat::10][:6]) * len(chosen) / mine["seconds"])
@@ -199,13 +209,31 @@ class Bench:
         for side in sides.values():
             side.close()
 
+    def late(self) -> None:
+        """Single late positions, for which keys and values of the positions before them are kept; the last token's loss."""
+        shape = self.shapes["gpt2"]
+        sides, positions = self.sides(("claimbench", "hooks"), shape), range(shape["length"] - 4, shape["length"])
+        sites = [[at, position] for at in range(shape["layers"]) for position in positions]
+        ratios, error = [], 0.0
+        for repeat in range(-1, self.options.repeats):  # the first one warms up
+            mine, some = sides["claimbench"].ask(do="late", sites=sites), sites[(repeat + 1) :: len(sites) // 2][:2]
+            theirs = sides["hooks"].ask(do="late", sites=some)
+            if repeat >= 0:
+                ratios.append(mine["seconds"] / len(sites) / (theirs["seconds"] / len(some)))
+            pairs = [(mine["values"][sites.index(at)], value) for at, value in zip(some, theirs["values"], strict=True)]
+            error = max(error, *(abs(one - other) for one, other in pairs))
+        what = f"exact sweep of {len(sites)} MLP outputs at the last 4 of {shape['length']} positions, last token"
+        self.add(what, ratios, "hooks", largest_difference=error)
+        for side in sides.values():
+            side.close()
+
     def memory(self) -> None:
-        """What a sweep adds to a process, over numbers of heads and over sequences in a pass; shapes near the quick run's."""
+        """What a sweep adds to a process, over numbers of heads and over sequences in a pass; small shapes."""
         many = {}
         for layers, heads in ((6, 6), (12, 12), (24, 24)):
-            many[layers * heads] = self._grown({**QUICK["gpt2"], "layers": layers, "heads": heads}, batch=4)
+            many[layers * heads] = self._grown({**QUICK["gpt2"], "width": 192, "layers": layers, "heads": heads}, batch=4)
         self._curve("memory that a sweep adds, 4 sequences in a pass: 576 heads", many, "36 heads", "about 1")
-        batches = {batch: self._grown({**QUICK["gpt2"], "rows": 32}, batch) for batch in (4, 8, 16, 32)}
+        batches = {batch: self._grown({**QUICK["gpt2"], "width": 192, "rows": 32}, batch) for batch in (4, 8, 16, 32)}
         self._curve("memory that a sweep adds, 36 heads: 32 sequences in a pass", batches, "4 sequences", "")
 
     def _grown(self, shape: Row, batch: int) -> float:
@@ -240,36 +268,45 @@ class Bench:
         side = self.sides(("tasks",), QUICK["gpt2"]).get("tasks")
         if side is None:
             return
-        self._task(side, 1, ("own", "zero", "mean"))
+        self._task(side, 1, ("own", "zero", "mean"), self.repeats(LONGEST))
         if not self.options.quick:
-            self._task(side, 3, ("zero",))
+            self._task(side, 3, ("zero",), self.repeats(LONGEST), reach="<= 1.05")
         side.close()
 
-    def _task(self, side: Side, times: int, arms: tuple[str, ...]) -> None:
+    def _task(self, side: Side, times: int, arms: tuple[str, ...], repeats: int, reach: str = "") -> None:
         asked = {"times": times, "heads": [[0, 0], [1, 1], [2, 2]]}
         seconds: dict[str, list[float]] = {name: [] for name in ("stock", *arms)}
-        for repeat in range(-1, self.options.repeats):  # the first one warms up
+        for repeat in range(-1 if times == 1 else 0, repeats):  # the first one warms up
             for name, found in seconds.items():
                 took = side.ask(do=name, **asked)["seconds"]
                 found += [took] if repeat >= 0 else []
-        for name, what, reach in (
+        for name, what, reached in (
             ("own", "without an intervention", ""),
-            ("zero", "three heads write zeros", "<= 1.05"),
-            ("mean", "three heads write their means (a second pass over all items)", ""),
+            ("zero", "three heads write zeros", reach),
+            ("mean", "three heads write their means (which take a pass over all items)", ""),
         ):
             if name not in arms:
                 continue
             ratios = [mine / stock for mine, stock in zip(seconds[name], seconds["stock"], strict=True)]
-            self.add(f"lm-eval task of {96 * times} items, {what}", ratios, "plain lm-eval", reach=reach)
+            self.add(f"lm-eval task of {96 * times} items, {what}", ratios, "plain lm-eval", reach=reached)
 
     def claims(self) -> None:
         """A claim with prompts, two passes each replicate, receipts, store and verdict, beside the passes that it makes."""
         side = self.sides(("claims",), self.shapes["gpt2"])["claims"]
-        made = [side.ask(do="claim", seed=repeat) for repeat in range(self.options.repeats + 1)][1:]  # the first one warms up
-        ratios = [one["seconds"] / one["bare"] for one in made]
-        told = {key: made[0][key] for key in ("verdict", "replicates", "sequences")}
-        self.add("a claim, from prompts to verdict", ratios, "its bare forward passes", reach="<= 1.05", **told)
+        made = [side.ask(do="claim", seed=repeat) for repeat in range(self.repeats(LONGEST) + 1)][1:]  # the first one warms up
+        told = {key: made[0][key] for key in ("verdict", "replicates", "sequences", "asked")}
+        what = "a claim, from prompts to verdict"
+        self.add(what, [one["seconds"] / one["bare"] for one in made], "its forward passes, bare", reach="<= 1.05", **told)
+        asked = [one["seconds"] / (one["bare"] * one["asked"] / one["sequences"]) for one in made]
+        self.add(what, asked, "those that its lines ask for, without receipts and checks", **told)
         side.close()
+
+    def training(self) -> None:
+        """The trainer beside a bare loop, and seeds together: `training.py`, whose rows are taken over."""
+        command = [sys.executable, "-P", str(Path(__file__).with_name("training.py"))]
+        subprocess.run([*command, *(["--quick"] if self.options.quick else [])], check=True)
+        found = json.loads(Path(__file__).with_name("training.json").read_text())
+        self.rows += [{**row, "reach": row.get("reach", "")} for row in found["rows"]]
 
 
 def _median(numbers: list[float]) -> float:
@@ -306,37 +343,45 @@ def table(found: Row) -> str:
 
 
 ROWS: dict[str, Callable[[Bench], None]] = {
-    "exact": Bench.exact,
     "screened": Bench.screened,
-    "agreement": Bench.agreement,
     "sets": Bench.sets,
-    "memory": Bench.memory,
-    "cost": Bench.cost,
     "tasks": Bench.tasks,
     "claims": Bench.claims,
+    "exact": Bench.exact,
+    "late": Bench.late,
+    "memory": Bench.memory,
+    "cost": Bench.cost,
+    "agreement": Bench.agreement,
+    "training": Bench.training,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="smaller shapes: minutes, not hours")
+    parser.add_argument("--quick", action="store_true", help="smaller shapes: a few minutes in place of forty")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--heads", type=int, default=4, help="heads that a naive peer runs in each repeat; each costs it the same")
+    parser.add_argument("--heads", type=int, default=3, help="heads that a naive peer runs in each repeat; each costs it the same")
     parser.add_argument("--prompt-sets", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     if unknown := [name for name in options.rows if name not in ROWS]:
         parser.error(f"unknown row {unknown[0]}; choose from {', '.join(ROWS)}")
     bench = Bench(options)
-    for name in options.rows or ROWS:
-        ROWS[name](bench)
+    names, began = options.rows or list(ROWS), time.monotonic()
+    for number, name in enumerate(names, 1):
+        print(f"[{number}/{len(names)}, {(time.monotonic() - began) / 60:.0f} min] {name}: {ROWS[name].__doc__}", flush=True)
+        try:
+            ROWS[name](bench)
+        except (KeyError, subprocess.CalledProcessError) as error:  # a side that broke off gives no seconds
+            bench.left_out[f"rows {name}"] = f"a side broke off: {error!r}"
+            print(f"left out: rows {name}: {error!r}", flush=True)
         found = {
             "mode": "quick" if options.quick else "full",
             "threads": options.threads,
             "machine": machine(),
             "left_out": bench.left_out,
-            "rows": [{**row, "machine": platform.node() and machine()["cpu"]} for row in bench.rows],
+            "rows": [{"machine": machine()["cpu"], **row} for row in bench.rows],
         }
         if not options.rows:
             write(found)

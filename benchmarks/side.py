@@ -8,6 +8,7 @@ Seconds are processor seconds of this process, which others on the machine distu
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -82,6 +83,8 @@ class Loop:
 
     def answer(self, request: Request) -> Answer:
         last, found = request.get("last", False), Answer()
+        if request["do"] == "late":
+            return self.late(request["sites"])
         options = {"logits_to_keep": 1} if last else {}  # a person who needs the last token would ask for no more
         values = []
         with torch.no_grad(), clock(found):
@@ -89,6 +92,9 @@ class Loop:
                 logits = self.without([(at, head) for at, head in heads], options)
                 values.append(float(self.loss(logits, last)))
         return {**found, "values": values}
+
+    def late(self, sites: list[tuple[int, int]]) -> Answer:
+        raise NotImplementedError
 
     def loss(self, logits: torch.Tensor, last: bool) -> torch.Tensor:
         if last:
@@ -116,6 +122,22 @@ class Hooks(Loop):
         for handle in handles:
             handle.remove()
         return logits
+
+    def late(self, sites: list[tuple[int, int]]) -> Answer:
+        found, values = Answer(), []
+        with torch.no_grad(), clock(found):
+            for layer, position in sites:
+
+                def zero(_: Any, __: Any, output: torch.Tensor, position: int = position) -> torch.Tensor:
+                    output = output.clone()
+                    output[:, position] = 0
+                    return output
+
+                handle = self.model.transformer.h[layer].mlp.register_forward_hook(zero)
+                logits = self.model(input_ids=self.ids, use_cache=False, logits_to_keep=1).logits
+                handle.remove()
+                values.append(float(self.loss(logits, True)))
+        return {**found, "values": values}
 
 
 class NNsight(Loop):
@@ -195,6 +217,11 @@ class Claimbench:
                 made = sweeps.screened(lm, sweeps.heads(lm), ids, measure, request["top"], rng)
             names = [made.names[number] for number in made.top]
             return {**found, "top": sorted(names), "confirmed": len(made.confirmed), "missed": made.missed, "sampled": made.sampled}
+        if request["do"] == "late":
+            sites = [f"L{at}.mlp@{position}" for at, position in request["sites"]]
+            with clock(found):
+                swept = sweeps.sweep(lm, sites, ids, sweeps.last_token_loss(targets_of(self.shape)))
+            return {**found, "values": swept.values.mean(1).tolist()}
         variants: list[Any] = [[(at, head) for at, head in one] for one in request["sets"]]
         lm.batch_size = request.get("batch")
         before, peak = _memory(), [0]
@@ -318,15 +345,14 @@ class Claims:
         with torch.no_grad(), clock(bare):
             for ids in passes:
                 self.model(input_ids=ids, use_cache=False)
-        sequences = sum(len(ids) for ids in passes)
-        return {**found, "bare": bare["seconds"], "verdict": verdict, "replicates": replicates, "sequences": sequences}
+        sequences, asked = sum(len(ids) for ids in passes), 2 * beside("overhead").ROWS * replicates
+        told = {"verdict": verdict, "replicates": replicates, "sequences": sequences, "asked": asked}
+        return {**found, "bare": bare["seconds"], **told}
 
     def _run(self, seed: int) -> tuple[str, int]:
         import claimbench
 
-        sys.path.append(os.path.dirname(__file__))  # behind the standard library: a file here has the name of a part of it
-        import overhead
-
+        overhead = beside("overhead")
         with tempfile.TemporaryDirectory() as store:
             (found, *_) = claimbench.run(self.model, self.tokenizer, claims=[overhead.rises], store=store, seed=seed)
         if found.verdict == "ERROR":
@@ -334,15 +360,22 @@ class Claims:
         return str(found.verdict), len(found.replicates)
 
 
+def beside(name: str) -> Any:
+    """A module of this folder, which stands behind the standard library: a file here has the name of a part of it."""
+    if os.path.dirname(__file__) not in sys.path:
+        sys.path.append(os.path.dirname(__file__))
+    return importlib.import_module(name)
+
+
 def _product(rows: int, inputs: int, outputs: int) -> float:
-    """Processor seconds of one product, the median of five."""
+    """Processor seconds of one product, the median of three."""
     x, weight = torch.randn(rows, inputs), torch.randn(outputs, inputs)
     times = []
-    for _ in range(6):
+    for _ in range(4):
         began = time.process_time()
         torch.nn.functional.linear(x, weight)
         times.append(time.process_time() - began)
-    return sorted(times[1:])[2]
+    return sorted(times[1:])[1]
 
 
 def _memory() -> int:
