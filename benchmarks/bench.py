@@ -3,7 +3,8 @@
 Each side runs in a process of its own (`side.py`) and they take turns within every repeat, so that a disturbance meets all.
 A ratio is that of processor seconds, of one repeat; the median, the least and the largest of the repeats are given.
 Then the trainer (`training.py`). Writes benchmarks/results.json and the table of docs/benchmarks.md after each group of
-rows. A side that is not installed is left out by name.
+rows; groups that are named are measured anew, and the rows of the others stay. A side that is not installed is left out
+by name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ class Bench:
         self.shapes = QUICK if options.quick else FULL
         self.rows: list[Row] = []
         self.left_out: dict[str, str] = {}
+        self.group = ""
 
     def add(
         self, name: str, ratios: list[float], against: str, unit: str = "processor seconds", reach: str = "", **more: Any
@@ -86,7 +88,7 @@ class Bench:
         ratios = sorted(ratios)
         row = {"name": name, "ratio": ratios[len(ratios) // 2], "low": ratios[0], "high": ratios[-1], "against": against}
         row = {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}
-        self.rows.append({**row, "unit": unit, "reach": reach, "repeats": len(ratios), **more})
+        self.rows.append({**row, "unit": unit, "reach": reach, "repeats": len(ratios), "group": self.group, **more})
         print(f"{name}: {row['ratio']} ({row['low']} to {row['high']}) of {against} {reach}", flush=True)
 
     def sides(self, names: tuple[str, ...], shape: Row) -> dict[str, Side]:
@@ -306,7 +308,7 @@ class Bench:
         command = [sys.executable, "-P", str(Path(__file__).with_name("training.py"))]
         subprocess.run([*command, *(["--quick"] if self.options.quick else [])], check=True)
         found = json.loads(Path(__file__).with_name("training.json").read_text())
-        self.rows += [{**row, "reach": row.get("reach", "")} for row in found["rows"]]
+        self.rows += [{**row, "reach": row.get("reach", ""), "group": self.group} for row in found["rows"]]
 
 
 def _median(numbers: list[float]) -> float:
@@ -371,25 +373,37 @@ def main() -> None:
     names, began = options.rows or list(ROWS), time.monotonic()
     for number, name in enumerate(names, 1):
         print(f"[{number}/{len(names)}, {(time.monotonic() - began) / 60:.0f} min] {name}: {ROWS[name].__doc__}", flush=True)
+        bench.group = name
         try:
             ROWS[name](bench)
         except (KeyError, subprocess.CalledProcessError) as error:  # a side that broke off gives no seconds
             bench.left_out[f"rows {name}"] = f"a side broke off: {error!r}"
             print(f"left out: rows {name}: {error!r}", flush=True)
-        found = {
-            "mode": "quick" if options.quick else "full",
-            "threads": options.threads,
-            "machine": machine(),
-            "left_out": bench.left_out,
-            "rows": [{"machine": machine()["cpu"], **row} for row in bench.rows],
-        }
-        if not options.rows:
-            write(found)
+        write(
+            {
+                "mode": "quick" if options.quick else "full",
+                "threads": options.threads,
+                "machine": machine(),
+                "left_out": bench.left_out,
+                "rows": [{"machine": machine()["cpu"], **row} for row in bench.rows],
+            },
+            names[:number],
+        )
 
 
-def write(found: Row) -> None:
-    """results.json, and the table in the documentation."""
-    (ROOT / "benchmarks" / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+def write(found: Row, measured: Sequence[str]) -> None:
+    """results.json, and the table in the documentation. Rows of groups that were not measured stay.
+
+    Some groups of one mode do not take the place of a run of the other mode.
+    """
+    file = ROOT / "benchmarks" / "results.json"
+    if len(measured) < len(ROWS) and file.exists():
+        before = json.loads(file.read_text())
+        if before["mode"] != found["mode"]:
+            return
+        kept = [row for row in before["rows"] if row.get("group", "") in ROWS and row["group"] not in measured]
+        found["rows"] = sorted([*kept, *found["rows"]], key=lambda row: list(ROWS).index(row["group"]))
+    file.write_text(json.dumps(found, indent=1) + "\n")
     page = ROOT / "docs" / "benchmarks.md"
     text = page.read_text(encoding="utf-8")
     before, rest = text.split("<!-- begin results -->\n")

@@ -379,9 +379,11 @@ def _product(rows: int, inputs: int, outputs: int) -> float:
 
 
 def _memory() -> int:
+    """Bytes of this process alone: files that are read into memory, such as libraries, come and go."""
     import psutil
 
-    return int(psutil.Process().memory_info().rss)
+    found = psutil.Process().memory_info()
+    return int(found.rss - getattr(found, "shared", 0))
 
 
 def _watch(stop: threading.Event, peak: list[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ else:
 
 #: Tokens of a typical prompt of a shipped claim: a beginning, and 20 to 50 tokens twice.
 LENGTH = 80
+#: A longer sequence that is probed too, so that a plan says how seconds grow with the length.
+LONGER = 4 * LENGTH
 #: Rows of the probe, and how often it is repeated; the fastest counts, since others use the machine too.
 ROWS, REPEATS = 8, 7
 #: A process with torch and transformers before it holds a model, MB.
@@ -37,11 +39,16 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class Pace:
-    """What one sequence of `LENGTH` tokens takes on a model: seconds, and the memory of the process."""
+    """What one sequence of `LENGTH` tokens takes on a model: seconds, and the memory of the process.
+
+    loaded: from a probe, else from the configuration alone. longer: tokens and seconds of a longer sequence, `LONGER` or
+    what the context holds; None where that is no longer.
+    """
 
     seconds: float
     megabytes: float
-    loaded: bool  # from a probe, else from the configuration alone
+    loaded: bool
+    longer: tuple[int, float] | None = None
 
 
 def pace_of(subject: Subject, subjects: Subjects, most_mb: float | None = None) -> Pace:
@@ -59,9 +66,9 @@ def pace_of(subject: Subject, subjects: Subjects, most_mb: float | None = None) 
     room = SHARE * free_memory_mb() if subjects.device == "cpu" else computed
     if not shape.complete or computed > room or (most_mb is not None and computed > most_mb):
         rate = matmul_rate(shape.width, shape.dtype, subjects.device)
-        return Pace(shape.flops(LENGTH) / rate, computed, False)
+        return Pace(shape.flops(LENGTH) / rate, computed, False, (LONGER, shape.flops(LONGER) / rate))
     found = _probed(subjects.get(subject, 0))
-    return Pace(found.seconds, max(found.megabytes, peak_memory_mb()), True)
+    return replace(found, megabytes=max(found.megabytes, peak_memory_mb()))
 
 
 def _probed(lm: LM | None) -> Pace:
@@ -69,12 +76,18 @@ def _probed(lm: LM | None) -> Pace:
     from .measure import peak_memory_mb
 
     assert lm is not None
-    length = min(LENGTH, lm.context)
-    ids = np.random.default_rng(0).integers(lm.vocab, size=(ROWS, length))
-    lm.logits(ids)  # the first pass sets things up
-    seconds = _fastest(lambda: lm.logits(ids), lm.device.type) / ROWS
+    length, rng = min(LENGTH, lm.context), np.random.default_rng(0)
+
+    def seconds(tokens: int, rows: int) -> float:
+        ids = rng.integers(lm.vocab, size=(rows, tokens))
+        lm.logits(ids)  # the first pass sets things up
+        return _fastest(lambda: lm.logits(ids), lm.device.type) / rows
+
+    one = seconds(length, ROWS) * LENGTH / length
+    more = min(LONGER, lm.context)
+    longer = (more, seconds(more, max(1, ROWS * LENGTH // more))) if more > LENGTH else None
     lm.recorder.reset()
-    return Pace(seconds * LENGTH / length, peak_memory_mb(), True)
+    return Pace(one, peak_memory_mb(), True, longer)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LoadError, UsageError
 from . import committed
 from .budget import Need, refusal
-from .estimate import Pace, busy, pace_of
+from .estimate import LENGTH, Pace, busy, pace_of
 from .item import Item, Subject
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Line:
     reused: int
     cost: Mapping[str, float] | None
     source: str  # "committed", "probe", "config" or ""
+    pace: Pace | None = None  # of a given model
 
     @property
     def missing(self) -> int:
@@ -69,7 +70,7 @@ def plan(items: Sequence[Item], session: Session) -> list[Line]:
             standing, replicates = session.replay(item)
         else:
             standing, replicates = session.stand(item, []), []
-        lines.append(Line(item, standing.wants, len(replicates), cost, source if cost else ""))
+        lines.append(Line(item, standing.wants, len(replicates), cost, source if cost else "", paces.get(item.subject)))
     return lines
 
 
@@ -114,10 +115,20 @@ def plan_table(items: Sequence[Item], session: Session) -> str:
     )
     if any(line.source in ("probe", "config") for line in lines) and (load := busy()):
         told.append(f"the machine is busy ({load}): seconds are processor time, and will be more while it is")
+    told += [_grows(name, pace) for name, pace in {line.item.subject.name: line.pace for line in lines}.items() if pace]
     retrained = sorted({(i.subject.name, s) for i in items for s in session.recorded.seeds(i.subject)})
     if retrained:
         told.append("retrained to check recorded weights: " + ", ".join(f"{name} seed {seed}" for name, seed in retrained))
     return "\n".join(told)
+
+
+def _grows(model: str, pace: Pace) -> str:
+    """What a sequence takes, and what a longer one does: claims with longer prompts take more than the table says."""
+    said = f"{model}: a sequence of {LENGTH} tokens takes {pace.seconds:.3g} s"
+    if pace.longer is None:
+        return said
+    tokens, seconds = pace.longer
+    return f"{said}, one of {tokens} tokens {seconds:.3g} s ({seconds / pace.seconds:.1f} times as long)"
 
 
 def _row(line: Line) -> list[str]:

@@ -81,6 +81,10 @@ def test_a_model_too_large_to_load_is_computed_from_its_configuration(
     assert line.source == "config" and line.cost is not None
     flops = 2 * estimate.LENGTH * (weights - 32000 * 4096) + 4 * 32 * estimate.LENGTH**2 * 4096
     assert line.cost["seconds"] == pytest.approx(10 * flops / 1e11)
+    more = 2 * estimate.LONGER * (weights - 32000 * 4096) + 4 * 32 * estimate.LONGER**2 * 4096
+    assert line.pace is not None and line.pace.longer == (estimate.LONGER, pytest.approx(more / 1e11))
+    text = plan_table([on_model(str(folder / "seven"))], session(folder))
+    assert f"big: a sequence of 80 tokens takes {flops / 1e11:.3g} s, one of 320 tokens" in text
     assert 4 * weights / 1e6 < line.cost["peak_memory_mb"] < 1.2 * 4 * weights / 1e6
     (half,) = plan([on_model(str(folder / "seven"))], session(folder, dtype="bfloat16"))
     assert half.cost is not None and 2 * weights / 1e6 < half.cost["peak_memory_mb"] < 1.2 * 2 * weights / 1e6
@@ -106,6 +110,9 @@ def test_a_tiny_model_is_probed_and_not_taken_for_the_shipped_one(folder: Path) 
     (line,) = plan([Item(made, "claims/test_toy.py::x", subject)], session(folder))
     assert line.source == "probe" and line.cost is not None
     assert line.cost["forward_passes"] == 10 and 0 < line.cost["seconds"] < 1000 and line.cost["peak_memory_mb"] > 50
+    assert line.pace is not None and line.pace.longer is not None
+    tokens, seconds = line.pace.longer
+    assert tokens == 320 and seconds > line.pace.seconds, "four times the tokens take longer"
     (shipped,) = plan([Item(made, "claims/test_toy.py::x", Subject("stories260K", "model", "stories260K"))], session(folder))
     assert shipped.source == "committed" and shipped.cost is not None and shipped.cost["forward_passes"] == 9
 
