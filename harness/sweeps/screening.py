@@ -68,7 +68,7 @@ def screened(
 
     The estimates come from attribution patching; where edges are cut, or the model does not run in parts, from an exact
     sweep over a quarter of the sequences. Leaders are confirmed in the order of their estimates until the next
-    estimate, wrong by as much as the worst of those that were checked, would not be among the leaders.
+    estimate, wrong by as much as the worst of those below the leaders that were checked, would not be among the leaders.
 
     Args:
         variants, ids, measure, mode: as for `sweep`.
@@ -122,10 +122,15 @@ def _confirm(lm: LM, found: list[Variant], numbers: list[int], batch: Batch, mea
 
 
 def _doubtful(guess: NDArray[np.float64], exact: dict[int, Sweep], order: list[int], top: int) -> list[int]:
-    """The next variants whose estimate, wrong by as much as the worst that was checked, would reach the leaders."""
+    """The next variants whose estimate would reach the leaders if it were as wrong as the worst that was checked.
+
+    Estimates of large effects are wrong by more, and those that are left are small: of what was checked the estimates
+    count that lie below the leaders too.
+    """
     effects = {number: float(np.ravel(one.means[0])[0]) for number, one in exact.items()}
-    wrong = max(abs(effect - guess[number]) for number, effect in effects.items())
     edge = sorted((abs(effect) for effect in effects.values()), reverse=True)[top - 1]
+    below = [number for number in effects if abs(guess[number]) < edge] or list(effects)
+    wrong = max(abs(effects[number] - guess[number]) for number in below)
     left = [number for number in order if number not in exact and abs(guess[number]) + wrong >= edge]
     return left[: max(1, top // 2)]
 
