@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotApplicable
@@ -52,7 +53,7 @@ class Keys:
         pieces, subject = self._texts[mark][1], self._subject(item, index)
         if len(pieces) != 3:
             return key_of(self.told(item, part, index, subject))
-        return digest_of(f"{pieces[0]}{index}{pieces[1]}{canonical(subject)}{pieces[2]}")
+        return digest_of(f"{pieces[0]}{index}{pieces[1]}{encode_basestring_ascii(subject)}{pieces[2]}")
 
     def told(self, item: Item, part: Part, index: int | str, subject: str) -> dict[str, Any]:
         """What a key is made of: the index and digest of the subject, and all that its replicates have in common."""

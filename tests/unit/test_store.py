@@ -81,6 +81,23 @@ def test_a_write_that_is_cut_off_anywhere_is_never_read(tmp_path: Path) -> None:
             store.get("ab" * 32)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_number_that_changed_is_seen_also_in_entries_without_a_checksum_of_their_text(kept: bool, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.put("ab" * 32, {"name": "x", "level": 12345}, about={"item": 'a "body": {}'})
+    path = store.path("ab" * 32)
+    entry = json.loads(path.read_text())
+    if not kept:
+        del entry["text"]  # as entries were written before
+        path.write_text(json.dumps(entry))
+    assert store.get("ab" * 32) == {"name": "x", "level": 12345}
+    path.write_text(json.dumps({**entry, "body": {"level": 12345, "name": "x"}}))  # the same in another order
+    assert store.get("ab" * 32) == {"name": "x", "level": 12345}
+    path.write_text(json.dumps(entry).replace("12345", "12346"))
+    with pytest.raises(StoreError, match="corrupt"):
+        store.get("ab" * 32)
+
+
 def test_permissions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "store")
 
