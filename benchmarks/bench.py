@@ -34,8 +34,6 @@ QUICK = {
     "gpt2": {"family": "gpt2", "layers": 6, "heads": 6, "groups": 6, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
     "llama": {"family": "llama", "layers": 6, "heads": 6, "groups": 2, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
 }
-#: Of the full shapes, our side sweeps every so-manieth head: what the heads share then falls on fewer of them.
-OURS = {"gpt2": 1, "llama": 2}
 #: Most repeats of rows that take a minute, and of those that take minutes; every row says how many there were.
 LONG, LONGEST = 3, 2
 Row = dict[str, Any]
@@ -111,7 +109,7 @@ class Bench:
     def exact(self) -> None:
         """All heads, exactly: full logits, then the last token, on both shapes."""
         for family, shape in self.shapes.items():
-            step = 1 if self.options.quick else OURS[family]
+            step = 1 if self.options.quick else self.options.every
             every = [[[at, head]] for at in range(shape["layers"]) for head in range(0, shape["heads"], step)]
             for last in (False, True):
                 sides = self.sides(("claimbench", *PEERS, "matmuls"), shape)
@@ -162,16 +160,17 @@ class Bench:
         top = 12 * len(every) // 144
         ratios: dict[str, list[float]] = {name: [] for name in PEERS if name in sides}
         told = []
-        for repeat in range(-1, self.repeats(LONG)):  # the first one warms up; it also tries the levers, once for a model
-            mine = sides["claimbench"].ask(do="screen", top=top, seed=repeat + 1)
+        for side in sides.values():  # to warm up; the levers are tried too, once for a model
+            side.ask(do="sweep", sets=every[:2])
+        for repeat in range(self.repeats(LONG)):
+            mine = sides["claimbench"].ask(do="screen", top=top, seed=repeat)
             for name in ratios:
-                theirs = sides[name].ask(do="sweep", sets=every[repeat + 1 :: len(every) // 2][:2])
-                if repeat >= 0:
-                    ratios[name].append(mine["seconds"] / (theirs["seconds"] / 2 * len(every)))
+                theirs = sides[name].ask(do="sweep", sets=every[repeat :: len(every) // 2][:2])
+                ratios[name].append(mine["seconds"] / (theirs["seconds"] / 2 * len(every)))
             told.append((mine["confirmed"], mine["seconds"]))
         fastest = max(ratios, key=lambda name: _median(ratios[name]))
         what = f"the {top} most important of {len(every)} heads, screened"
-        more = {"confirmed": [confirmed for confirmed, _ in told[1:]], "seconds": [round(seconds, 2) for _, seconds in told]}
+        more = {"confirmed": [confirmed for confirmed, _ in told], "seconds": [round(seconds, 2) for _, seconds in told]}
         self.add(what, ratios[fastest], f"{fastest}, exact (fastest peer)", reach="<= 0.15", **more)
         for side in sides.values():
             side.close()
@@ -272,7 +271,7 @@ class Bench:
             return
         self._task(side, 1, ("own", "zero", "mean"), self.repeats(LONGEST))
         if not self.options.quick:
-            self._task(side, 3, ("zero",), self.repeats(LONGEST), reach="<= 1.05")
+            self._task(side, 3, ("zero",), self.repeats(LONG), reach="<= 1.05")
         side.close()
 
     def _task(self, side: Side, times: int, arms: tuple[str, ...], repeats: int, reach: str = "") -> None:
@@ -364,6 +363,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller shapes: a few minutes in place of forty")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--heads", type=int, default=3, help="heads that a naive peer runs in each repeat; each costs it the same")
+    parser.add_argument("--every", type=int, default=2, help="of the full shapes our exact sweeps take every so-manieth head")
     parser.add_argument("--prompt-sets", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
