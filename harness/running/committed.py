@@ -63,14 +63,14 @@ def write(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
 
 def expected(item: Item, profile: str) -> dict[str, str] | None:
     """The committed verdict of a claim itself on a subject under a profile, with its reason; None where there is none."""
-    path = folder_of(item.claim) / EXPECTED
+    folder = folder_of(item.claim)
     try:
-        entry = read(path.parent, EXPECTED).get(item.claim.name, {}).get(item.subject.name, {})
+        entry = read(folder, EXPECTED).get(item.claim.name, {}).get(item.subject.name, {})
         found = entry.get(profile) or entry.get("any")
         return {"verdict": Verdict(found["verdict"]).value, "reason": str(found["reason"])} if found else None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise DeclarationError(
-            f"{path}: the entry of {item.claim.name} on {item.subject.name} must read "
+            f"{folder / EXPECTED}: the entry of {item.claim.name} on {item.subject.name} must read "
             f'{{"{profile}": {{"verdict": one of {", ".join(Verdict)}, "reason": "..."}}}}'
         ) from None
 

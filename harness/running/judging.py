@@ -193,7 +193,8 @@ def _problem(replicates: Sequence[Replicate]) -> tuple[Verdict, str] | None:
             if verdict is not Verdict.NOT_APPLICABLE:
                 return said
             worst = worst or (verdict, found["problem"]["reason"])
-        rerun, effect = replicate.parts.get("rerun:"), replicate.parts.get("effect:")
+        rerun = replicate.parts.get("rerun:")
+        effect = replicate.parts.get("effect:") if rerun else None
         if rerun and effect and not found and (name := differs(effect["effects"], rerun["effects"])):
             return Verdict.INVALID, f"not pure: a rerun of replicate {replicate.index} gave another value of {name!r}"
     if same := _copies(replicates):

@@ -38,7 +38,7 @@ class Keys:
         self.also = dict(also or {})
         self._code: dict[tuple[int, ...], str] = {}
         self._asked: dict[tuple[Any, ...], bool] = {}
-        self._texts: dict[tuple[Any, ...], tuple[Item, list[str]]] = {}
+        self._texts: dict[tuple[Any, ...], tuple[Item, list[str], dict[int, str]]] = {}
 
     def of(self, item: Item, part: Part, index: int) -> str:
         """The key of a part of replicate `index`.
@@ -49,8 +49,10 @@ class Keys:
         mark = (id(item.claim), id(item.control), item.subject, part.kind, part.name)
         if mark not in self._texts:
             pieces = canonical(self.told(item, part, _GAP, _GAP)).split(canonical(_GAP))
-            self._texts[mark] = (item, pieces)  # the item is kept, so that an id is never reused
-        pieces, subject = self._texts[mark][1], self._subject(item, index)
+            self._texts[mark] = (item, pieces, {})  # the item is kept, so that an id is never reused
+        _, pieces, subjects = self._texts[mark]
+        if (subject := subjects.get(index)) is None:
+            subject = subjects[index] = self._subject(item, index)
         if len(pieces) != 3:
             return key_of(self.told(item, part, index, subject))
         return digest_of(f"{pieces[0]}{index}{pieces[1]}{encode_basestring_ascii(subject)}{pieces[2]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -30,12 +31,19 @@ class Profile:
 
     def design(self, item: Item) -> Seeds | Prompts:
         """How the replicates of an item are looked at."""
-        from ..statistics import Prompts, Seeds
+        from ..statistics import Prompts
 
         if item.subject.seeded:
-            return Seeds(looks=self.looks)
+            return _seeds(self.looks)
         most, tuned_for = self.most(item.claim), item.claim.most
         return Prompts(bounds=dict(item.claim.bounds), most=most, tuned_for=tuned_for, per_cluster=item.per_cluster)
+
+
+@cache
+def _seeds(looks: tuple[int, ...]) -> Seeds:
+    from ..statistics import Seeds
+
+    return Seeds(looks=looks)
 
 
 PROFILES: Mapping[str, Profile] = {

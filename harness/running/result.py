@@ -29,6 +29,7 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
     bodies = [body for replicate in replicates for body in replicate.parts.values()]
     control = item.control
     verdict = standing.verdict
+    code = session.measurer.keys.code([claim.function])
     return {
         "item": item.id,
         "finding": claim.finding,
@@ -68,9 +69,9 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
         "protocol": claim.protocol,
         "region_why": claim.why,
         "recorded": session.recorded_of(item),
-        "calibration": None if control else calibration_of(claim, session.measurer.keys.code([claim.function])),
+        "calibration": None if control else calibration_of(claim, code),
         "lock": committed.lock_of(claim),
-        "trust": None if control else trust_of(claim, session.measurer.keys.code([claim.function])),
+        "trust": None if control else trust_of(claim, code),
         "design": _design(item, session),
         "detectable": dict(standing.judgement.detectable) if standing.judgement and standing.judgement.detectable else None,
         "needed": standing.judgement.needed if standing.judgement else None,
@@ -80,7 +81,7 @@ def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], s
         "seconds": round(sum(body["seconds"] for body in bodies), 3),
         "forward_passes": int(sum(body["forward_passes"] for body in bodies)),
         "peak_memory_mb": max((body["peak_memory_mb"] for body in bodies), default=0.0),
-        "code_digest": session.measurer.keys.code([claim.function]),
+        "code_digest": code,
         "profile": options.profile.name,
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "rerun": session.rerun_line(item),
