@@ -155,8 +155,18 @@ class _Arms(dict[str, Any]):
         return super().__getitem__(name)
 
 
+def _noted(other_half: Callable[[], Any], log: Log) -> Callable[[], Any]:
+    """What is handed out in place of the base of a pair; it takes hold where it is asked for."""
+
+    def given() -> Any:
+        log.reached += 1
+        return other_half()
+
+    return given
+
+
 class TreatmentToControl(Fault):
-    """Treatment and control are the same: the first intervention, arm or head of a pair stands for all."""
+    """Treatment and control are the same: the first intervention, arm, half of a pair or head of one stands for all."""
 
     name, title = "treatment-to-control", "the control gets the treatment"
     absent = "the claim compares no two interventions, arms or chosen heads"
@@ -168,6 +178,7 @@ class TreatmentToControl(Fault):
         made = _InClaim(injector, claim, log, self._first)
         if len(made.arms) > 1:
             made.arms = _Arms(dict.fromkeys(made.arms, next(iter(made.arms.values()))), log)
+        made.base = _noted(lambda: injector.lm, log)
         return made
 
     def _first(self, name: str, value: Any, injector: Injector) -> Any:
@@ -179,7 +190,7 @@ class TreatmentToControl(Fault):
 
 
 class ArmsExchanged(Fault):
-    """Each arm, or head of a pair, in the place of the next."""
+    """Each arm, half of a pair, or head of one, in the place of the next."""
 
     name, title = "exchanged", "the arms are exchanged"
     absent = "the claim has no two arms and no pair of chosen heads"
@@ -189,6 +200,8 @@ class ArmsExchanged(Fault):
         if len(made.arms) > 1:
             names, runs = list(made.arms), list(made.arms.values())
             made.arms = _Arms(zip(names, [*runs[1:], runs[0]], strict=True), log)
+        if claim.on.base and injector.lm is not None:
+            made.lm, made.base = injector.base(), _noted(lambda: injector.lm, log)
         return made
 
     def _rotated(self, name: str, value: Any, injector: Injector) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from claimbench import Claim, above, at_least, below, interval, negative, positive, rate_above, step, variant, within
+from claimbench import Claim, above, at_least, below, causal_lm, interval, negative, positive, rate_above, step, variant, within
 from claimbench.control import Control
 from claimbench.running.audit import audit, planted, shared_data
 from claimbench.running.audit_faults import FAULTS, MEASURED, WATCHING, Fault, wild
@@ -263,6 +263,25 @@ def test_arms_are_exchanged_and_made_equal() -> None:
         injector.call(of_no_arm)
         assert not log.reached  # a planted course stands for what the arms would give
     assert found == {"treatment-to-control": 0.0, "exchanged": 2.0}
+
+
+def test_the_halves_of_a_pair_are_exchanged_and_made_equal() -> None:
+    from claimbench.running.audit_faults import Log
+    from claimbench.running.inject import Injector
+
+    def difference(lm: Any, base_lm: Any) -> float:
+        """What the model has more than its base."""
+        return float(lm - base_lm)
+
+    found = {}
+    for name in ("treatment-to-control", "exchanged"):
+        log, made = Log(), declared(controls=CONTROLS)
+        object.__setattr__(made, "function", difference)
+        object.__setattr__(made, "on", causal_lm(organism="fake", base="fake-base"))
+        injector = NAMES[name].injector(Injector(cast(Any, 3.0), 0, 0, {}, base=lambda: 1.0), made, log)
+        found[name] = injector.call(difference)
+        assert log.reached == 1
+    assert found == {"treatment-to-control": 0.0, "exchanged": -2.0}
 
 
 @pytest.mark.parametrize(
