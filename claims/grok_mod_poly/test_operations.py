@@ -63,7 +63,6 @@ def sums(rng):
     controls=[
         positive(figures=exact, label="exact tables, and the times as measured"),
         negative(difference=SUM, label="addition against itself"),
-        negative(difference=SUM, addition=DIFFERENCE, label="exchanged"),
         guard(difference=SHORT, label="memorised only"),
         guard(addition=RANDOM_LABELS, label="random labels"),
     ],
