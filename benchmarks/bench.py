@@ -106,30 +106,35 @@ class Bench:
 
     # ---- rows
 
-    def exact(self) -> None:
-        """All heads, exactly: full logits, then the last token, on both shapes."""
-        for family, shape in self.shapes.items():
-            step = 1 if self.options.quick else self.options.every
-            every = [[[at, head]] for at in range(shape["layers"]) for head in range(0, shape["heads"], step)]
-            for last in (False, True):
-                sides = self.sides(("claimbench", *PEERS, "matmuls"), shape)
-                costs, error = self._rounds(sides, every, last)
-                peers = {name: _median(costs[name]) for name in PEERS if name in costs}
-                fastest = min(peers, key=lambda name: peers[name])
-                what = f"exact sweep of {len(every)} heads, {family} shape, {'last token' if last else 'full logits'}"
-                reach = "<= 0.45" if last else "<= 0.60"
-                per = {name: round(_median(found), 4) for name, found in costs.items()}
-                ours = costs["claimbench"]
-                for name in peers:
-                    ratios = [mine / theirs for mine, theirs in zip(ours, costs[name], strict=True)]
-                    best = f"{name}{' (fastest peer)' if name == fastest else ''}"
-                    self.add(
-                        what, ratios, best, reach=reach if name == fastest else "", seconds_per_head=per, largest_difference=error
-                    )
-                floor = [mine / least for mine, least in zip(ours, costs["matmuls"], strict=True)]
-                self.add(what, floor, "bare matmuls that cannot be avoided", reach="" if last else "<= 1.25")
-                for side in sides.values():
-                    side.close()
+    def gpt2(self) -> None:
+        """All heads of the GPT-2 shape, exactly: full logits, then the last token."""
+        self._exact("gpt2")
+
+    def llama(self) -> None:
+        """All heads of the Llama shape with grouped queries, exactly: full logits, then the last token."""
+        self._exact("llama")
+
+    def _exact(self, family: str) -> None:
+        shape = self.shapes[family]
+        step = 1 if self.options.quick else self.options.every
+        every = [[[at, head]] for at in range(shape["layers"]) for head in range(0, shape["heads"], step)]
+        for last in (False, True):
+            sides = self.sides(("claimbench", *PEERS, "matmuls"), shape)
+            costs, error = self._rounds(sides, every, last)
+            peers = {name: _median(costs[name]) for name in PEERS if name in costs}
+            fastest = min(peers, key=lambda name: peers[name])
+            what = f"exact sweep of {len(every)} heads, {family} shape, {'last token' if last else 'full logits'}"
+            reach = "<= 0.45" if last else "<= 0.60"
+            per = {name: round(_median(found), 4) for name, found in costs.items()}
+            ours = costs["claimbench"]
+            for name in peers:
+                ratios = [mine / theirs for mine, theirs in zip(ours, costs[name], strict=True)]
+                best = f"{name}{' (fastest peer)' if name == fastest else ''}"
+                self.add(what, ratios, best, reach=reach if name == fastest else "", seconds_per_head=per, largest_difference=error)
+            floor = [mine / least for mine, least in zip(ours, costs["matmuls"], strict=True)]
+            self.add(what, floor, "bare matmuls that cannot be avoided", reach="" if last else "<= 1.25")
+            for side in sides.values():
+                side.close()
 
     def _rounds(self, sides: dict[str, Side], every: list[Any], last: bool) -> tuple[dict[str, list[float]], float]:
         """Processor seconds a head by side and repeat, and the largest difference of any value from that of the hooks."""
@@ -348,7 +353,8 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "sets": Bench.sets,
     "tasks": Bench.tasks,
     "claims": Bench.claims,
-    "exact": Bench.exact,
+    "gpt2": Bench.gpt2,
+    "llama": Bench.llama,
     "late": Bench.late,
     "memory": Bench.memory,
     "cost": Bench.cost,
