@@ -136,11 +136,11 @@ def test_locks_know_their_parts_and_whether_the_claim_was_measured(folder: Path)
     made = declared()
     committed.lock(made, measured_before=False)
     entry = committed.read(folder, committed.LOCK)["effect_is_large"]
-    assert set(entry["parts"]) == {"region", "protocol", "schedule"} and entry["measured_before"] is False
+    assert set(entry["parts"]) == {"region", "protocol", "schedule", "steps"} and entry["measured_before"] is False
     committed.write(folder, committed.COSTS, {"effect_is_large": {}})
     committed.lock(declared(most=30, controls=[positive(on="fake"), negative(level=level)]), measured_before=False, reason="x")
     (amendment,) = committed.amendments_of(made)
-    assert amendment["measured_before"] is True and amendment["changed"] == ["protocol", "schedule"]
+    assert amendment["measured_before"] is True and amendment["changed"] == ["protocol", "schedule", "steps"]
 
 
 def test_a_lock_finds_measurements_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
