@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from claimbench import cli
 from lab import Lab, cases, claim, one_line
 from test_series import HEADER, trained
 
+ROOT = Path(__file__).parents[2]
 __all__ = ["trained"]  # the fixture of the series
 
 SHOWN = '''
@@ -67,3 +71,22 @@ def test_a_later_checkpoint_fails_its_pipeline_against_the_good_one(gated: Lab) 
     assert [kind for kind, _ in cases(gated.path / "junit.xml").values()].count("failure") == 1
     again = gated.run("claims", "--model", "run/checkpoint-1000", "--baseline", "good", "--fail-on", "regression")
     assert again.ret == pytest.ExitCode.OK
+
+
+@pytest.mark.slow
+def test_the_series_that_ships_is_gated_as_its_page_says(tmp_path: Path) -> None:
+    """The good and the last checkpoint, the claim on load-bearing heads alone: `make demo` judges all of both."""
+    series = ROOT / "fixtures" / "series" / "language-demonstration"
+    chosen = "top_induction_heads_are_load_bearing and not negative and (1200 or 1500)"
+    words = ["--profile", "smoke", "--store", tmp_path / "store", "--report", tmp_path / "report", "-p", "no:cacheprovider", "-q"]
+    base = [sys.executable, "-m"]
+    judged = [*base, "pytest", "claims/load_bearing/test_heads.py", "--checkpoints", series, "-k", chosen, "--fail-on", "never"]
+    subprocess.run([*judged, *words], cwd=ROOT, check=True, capture_output=True)
+    report = tmp_path / "report"
+    compared = [*base, "claimbench", "compare", report, report, "--match", "step-1200=step-1500"]
+    done = subprocess.run(compared, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = " ".join(done.stdout.split())
+    assert "SUPPORTED -> NOT APPLICABLE load-bearing/top-heads-beat-random" in told
+    assert re.search(r"order gain at least 0.5 nat \(before 1?\d\.\d nat, now 0\.\d+ nat\)", told)
+    assert "heads ringed before in “Induction score, minus the broken repeat”: 1." in told
