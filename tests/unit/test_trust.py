@@ -140,7 +140,7 @@ def test_locks_know_their_parts_and_whether_the_claim_was_measured(folder: Path)
     committed.write(folder, committed.COSTS, {"effect_is_large": {}})
     committed.lock(declared(most=30, controls=[positive(on="fake"), negative(level=level)]), measured_before=False, reason="x")
     (amendment,) = committed.amendments_of(made)
-    assert amendment["measured_before"] is True and amendment["changed"] == ["protocol", "schedule", "steps"]
+    assert amendment["measured_before"] is True and amendment["changed"] == ["protocol", "schedule"]
 
 
 def test_a_lock_finds_measurements_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
