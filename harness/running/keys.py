@@ -59,10 +59,11 @@ class Keys:
 
     def told(self, item: Item, part: Part, index: int | str, subject: str) -> dict[str, Any]:
         """What a key is made of: the index and digest of the subject, and all that its replicates have in common."""
-        functions, own = [item.claim.function], ""
+        functions, own, minimum = [item.claim.function], "", dict[str, float]()
         if part.kind == "requires":
-            functions = [r.step.function for r in item.claim.requires if r.name == part.name]
-            own = next(r.step.name for r in item.claim.requires if r.name == part.name)  # it may itself be overridden
+            requirement = next(r for r in item.claim.requires if r.name == part.name)
+            functions, own = [requirement.step.function], requirement.step.name  # it may itself be overridden
+            minimum = {"minimum": requirement.minimum}  # whether it passed is stored
         elif part.kind == "shows":
             functions = [s.function for s in item.claim.shows if s.name == part.name]
         overrides = relevant({**item.overrides, **part.choices}, functions, own)
@@ -81,6 +82,7 @@ class Keys:
             **({"per_cluster": item.per_cluster} if item.per_cluster > 1 else {}),
             **({"yours": self.code([item.yours.function])} if item.yours is not None else {}),
             "part": [part.kind, part.name if part.kind in ("requires", "shows") else ""],
+            **minimum,
             "seed": self.root,
             **self.also,
             "subject": subject,

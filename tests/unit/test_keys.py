@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claimbench import above, negative, variant
+from claimbench import above, at_least, negative, variant
 from claimbench.running import keys
 from claimbench.running.measure import Part, parts_of
 from claimbench.running.store import key_of
@@ -38,3 +38,14 @@ def test_what_besides_the_measurement_is_in_the_key_makes_another(tmp_path: Path
     opened, one = session(tmp_path).measurer, item(declared())
     planted: Any = keys.Keys(opened.subjects, opened.runs, opened.root, {"fault": ["none", ""]})
     assert planted.of(one, Part("effect"), 0) != opened.keys.of(one, Part("effect"), 0)
+
+
+def test_a_precondition_with_another_minimum_is_another_measurement(tmp_path: Path) -> None:
+    """What is stored says whether it passed."""
+    fake_family("fake", [1.0])
+    measurer = session(tmp_path).measurer
+    loose, strict = (item(declared(requires=[at_least(minimum, "nat", level)])) for minimum in (0.5, 1.5))
+    part = Part("requires", "level")
+    assert measurer.keys.of(loose, part, 0) != measurer.keys.of(strict, part, 0)
+    assert measurer.keys.of(loose, Part("effect"), 0) == measurer.keys.of(strict, Part("effect"), 0)
+    assert measurer.replicate(loose, 0).passed and not measurer.replicate(strict, 0).passed
