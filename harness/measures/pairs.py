@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LARGE = 100_000_000  # parameters from which repeats are 100 to 200 tokens long
 SHORT = 64  # tokens of context below which they are 8 to 12 long
-ROWS = 12
+ROWS = 8
 
 
 def suited_repeats(lm: LM, rng: Generator, n: int = ROWS) -> Repeats:
