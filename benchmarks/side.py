@@ -379,11 +379,11 @@ def _product(rows: int, inputs: int, outputs: int) -> float:
 
 
 def _memory() -> int:
-    """Bytes of this process alone: files that are read into memory, such as libraries, come and go."""
+    """Bytes that this process has asked for as data: what of it is in memory comes and goes as the system reclaims pages."""
     import psutil
 
     found = psutil.Process().memory_info()
-    return int(found.rss - getattr(found, "shared", 0))
+    return int(getattr(found, "data", found.rss))
 
 
 def _watch(stop: threading.Event, peak: list[int]) -> None:
