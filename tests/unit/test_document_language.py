@@ -12,7 +12,6 @@ from claimbench.running.collecting import load_all_organisms, load_module
 from claimbench.training import recipes
 from claimbench.training.preparing import prepared_network
 
-
 FILE = Path(__file__).parents[2] / "fixtures" / "organisms" / "document_language.py"
 
 
