@@ -258,7 +258,7 @@ def test_the_page_s_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for made, name in ((adopt, "sign_momentum"), (layer, "projections")):
         item = with_yours(made, "id", user_recipe(f"{tmp_path}/mine.py:{name}"))
         assert item is not None
-        body = session.measurer._measure(item, measuring.Part("effect"), 0, {})
+        body = session.measurer._measure(item, measuring.Part("effect"), 0, measuring.Shared())
         assert body["problem"] is None, body["problem"]
         found |= body["effects"]
     assert found["ADOPT's worst end"][0] > 0.5, "it goes to the wrong end"
