@@ -97,7 +97,7 @@ def test_show_tells_a_finding_whole(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in text
     assert cli.main(["show", "load-bearing/natural-best-at-largest"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "registered: " in text and "none of the checkpoints is here" in text  # why, and what it would cost
+    assert "registered for the full profile: needs the paper's checkpoints" in text and "cost: forward passes" in text
 
 
 def test_list_gives_every_finding_of_every_card(capsys: pytest.CaptureFixture[str]) -> None:
