@@ -135,7 +135,7 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
     amended: str | bool | None = amendments[-1]["reason"] if amendments else False
     if current != entry["hash"]:
         amended = "changed since it was locked; run `claimbench lock` with a reason"
-    elif _steps_differ(claim, entry):
+    elif steps_differ(claim):
         since = entry.get("steps_date", entry["date"])
         amended = f"the code of its steps is another than on {since}; run `claimbench lock` with a reason"
     return {
@@ -146,9 +146,9 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
     }
 
 
-def _steps_differ(claim: Claim, entry: Mapping[str, Any]) -> bool:
+def steps_differ(claim: Claim) -> bool:
     """Whether the code of the steps changed since it was last put on record; locks from before this was done have none."""
-    before = entry.get("parts", {}).get("steps")
+    before = read(folder_of(claim), LOCK).get(claim.name, {}).get("parts", {}).get("steps")
     return before is not None and before != steps_hash(claim)
 
 
@@ -165,7 +165,7 @@ def lock(claim: Claim, *, measured_before: bool, reason: str = "") -> bool:
     parts = {**{name: _hash(part) for name, part in fixed(claim).items()}, "steps": steps_hash(claim)}
     measured = measured_before or was_measured(claim)
     entry = content.get(claim.name)
-    if entry is not None and entry["hash"] == current and not _steps_differ(claim, entry):
+    if entry is not None and entry["hash"] == current and not steps_differ(claim):
         if "steps" not in entry.get("parts", {}):
             write(folder_of(claim), LOCK, {**content, claim.name: {**entry, "parts": parts, "steps_date": today}})
         return False

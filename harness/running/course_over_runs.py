@@ -19,6 +19,7 @@ from ..errors import NotApplicable
 from ..measures.over_training import Formation, at_step, formation
 from ..region import Region, below, within
 from ..statistics import Judgement, Seeds, judge
+from .judging import MOST_FAILING
 from .series import read_series
 
 #: What is judged of a course: the attribute of `Formation`, its region, and the measure that must get to a level at some step.
@@ -27,8 +28,6 @@ JUDGED: Mapping[str, tuple[str, Region, str, float]] = {
     "abrupt-icl/abrupt-after-random-label": ("context_over_right", below(math.log(0.5), unit="log ratio"), "right label", 0.75),
     "abrupt-icl/attention-jumps-with-icl": ("heads_over_right", within(0.3, unit="log ratio"), "right label", 0.75),
 }
-#: The largest share of runs that may not do the task.
-_FAILED = 0.25
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def judge_courses(courses: Sequence[Course], finding: str) -> Judgement:
     """
     attribute, region, measure, level = JUDGED[finding]
     able = [course for course in courses if max(record[measure] for record in course.records) >= level]
-    if len(courses) - len(able) > _FAILED * len(courses):
+    if len(courses) - len(able) > MOST_FAILING * len(courses):
         raise NotApplicable(
             f"needs {measure} of at least {level:g} at some step, which {len(able)} of {len(courses)} runs reach: "
             "more than one in four that does not is no family for this finding"

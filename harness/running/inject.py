@@ -134,19 +134,20 @@ class Injector:
     def _key(self, function: Callable[..., Any], original: str | None) -> Hashable:
         """What the value of a step depends on, so that it is shared only where all that it can see is the same."""
         seen = relevant(self.overrides, [function])
-        reached = [one for start in (function, *_functions(seen)) for one in reach(start)]
+        reached = [one for start in (function, *step_functions(seen)) for one in reach(start)]
         names = {name for one in reached for name in parameters(one)}
         return (
             id(function),
             self.prefix,
             original if original in parameters(function) else None,
             tuple(sorted((name, id(value) if isinstance(value, Step) else repr(value)) for name, value in seen.items())),
-            tuple(sorted((name, id(self.arms[name])) for name in names & self.arms.keys())),
+            tuple(sorted((name, id(run)) for name, run in self.arms.items() if name in names)),
             self.own if "observe" in names else None,
         )
 
 
-def _functions(values: Mapping[str, Any]) -> list[Callable[..., Any]]:
+def step_functions(values: Mapping[str, Any]) -> list[Callable[..., Any]]:
+    """The functions of those values that are steps."""
     return [value.function for value in values.values() if isinstance(value, Step)]
 
 
@@ -158,7 +159,7 @@ def relevant(overrides: Mapping[str, Any], functions: Sequence[Callable[..., Any
     if not overrides:
         return {}
     found = {own: overrides[own]} if own in overrides else {}
-    pending = [*functions, *_functions(found)]
+    pending = [*functions, *step_functions(found)]
     while pending:
         function = pending.pop()
         seen = set(choices_of(function))

@@ -7,9 +7,9 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotApplicable
-from ..step import Step, parameters, reach
+from ..step import parameters, reach
 from .code_digest import code_digest
-from .inject import relevant
+from .inject import relevant, step_functions
 from .store import canonical, digest_of, key_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Keys:
         overrides = relevant({**item.overrides, **part.choices}, functions, own)
         arms = {name: self.runs.identity(recipe) for name, recipe in item.arms.items()}
         overrides = {name: value for name, value in overrides.items() if name not in arms}
-        functions += [value.function for value in overrides.values() if isinstance(value, Step)]
+        functions += step_functions(overrides)
         return {
             "parameters": self.subjects.parameters(item.subject),
             "claim": item.claim.finding,

@@ -265,6 +265,29 @@ def test_arms_are_exchanged_and_made_equal() -> None:
     assert found == {"treatment-to-control": 0.0, "exchanged": 2.0}
 
 
+@step
+def course(dense: float) -> float:
+    """What an arm gives."""
+    return dense
+
+
+@step
+def doubled(course: float) -> float:
+    """Twice that."""
+    return 2 * course
+
+
+def test_an_arm_behind_a_planted_course_is_not_asked_for() -> None:
+    from claimbench.running.audit_faults import Log
+    from claimbench.running.inject import Injector
+
+    for overrides, asked in (({"course": 5.0}, False), ({}, True)):
+        log, made = Log(), declared(controls=CONTROLS)
+        plain = Injector(None, 0, 0, overrides, arms={"dense": 3.0, "ticket": 1.0})
+        NAMES["exchanged"].injector(plain, made, log).step(doubled)
+        assert bool(log.reached) is asked
+
+
 def test_the_halves_of_a_pair_are_exchanged_and_made_equal() -> None:
     from claimbench.running.audit_faults import Log
     from claimbench.running.inject import Injector

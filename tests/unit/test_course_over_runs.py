@@ -8,7 +8,9 @@ import pytest
 from claimbench import Verdict
 from claimbench.errors import NotApplicable
 from claimbench.measures.over_training import formation
+from claimbench.running.collecting import claims_in, load_module
 from claimbench.running.course_over_runs import JUDGED, Course, course_of, judge_courses
+from claimbench.subjects.shipped import shipped_root
 
 from saved_models import llama, save
 
@@ -67,3 +69,10 @@ def test_a_folder_of_checkpoints_is_read_and_a_gap_is_named(tmp_path: Path) -> N
     assert found.records[0] == found.records[1], "one network, the same prompts"
     with pytest.raises(NotApplicable, match="0 of 1 runs"):
         judge_courses([found], FINDING)
+
+
+def test_the_regions_are_those_of_the_claims() -> None:
+    files = ("ih_clamp/test_formation.py", "abrupt_icl/test_abruptness.py")
+    claims = [claim for file in files for claim in claims_in(load_module(shipped_root() / "claims" / file))]
+    regions = [region for claim in claims for region in claim.holds.values()]
+    assert all(region in regions for _, region, _, _ in JUDGED.values())
