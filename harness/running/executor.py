@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotApplicable
 from . import workers
+from .interruption import Interruption
 from .item import Item, Subject, with_yours
 from .measure import RUN, Shared
 
 if TYPE_CHECKING:
     from .session import Session
+
+#: Seconds after which a Ctrl-C is felt at the latest.
+HEEDED = 0.2
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,9 @@ def measure(
         KeyboardInterrupt: after the running replicates were abandoned; what is stored stays.
     """
     arguments = (session.options, organisms, root)
-    with workers.processes(jobs, workers.start, *arguments, environment={RUN: session.measurer.run}) as pool:
-        _Schedule(items, session, pool, jobs, progress).run()
+    processes = workers.processes(jobs, workers.start, *arguments, environment={RUN: session.measurer.run})
+    with Interruption() as interruption, processes as pool:
+        _Schedule(items, session, pool, jobs, progress).run(interruption)
 
 
 class _Schedule:
@@ -129,9 +134,10 @@ class _Schedule:
             self._next(item)
         self._submit_ready()
 
-    def run(self) -> None:
+    def run(self, interruption: Interruption) -> None:
         while self.running:
-            finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            finished, _ = wait(self.running, timeout=HEEDED, return_when=FIRST_COMPLETED)
+            interruption.heed()
             for future in finished:
                 items, what = self.running.pop(future)
                 if problem := future.result():

@@ -163,3 +163,35 @@ def test_ctrl_c_while_the_command_measures_judges_what_there_is(lab: Lab) -> Non
     assert "Traceback" not in output, output
     assert lab.verdicts() == {"first[strong]": "SUPPORTED"}
     assert lab.results()["missing"] == ["claims/test_toy.py::second[strong]"]
+
+
+def test_a_ctrl_c_that_comes_while_code_is_made_gives_the_exit_code(tmp_path: Path) -> None:
+    """Python ends by the signal after one that passed through `exec`, caught or not: it is raised where it is asked for."""
+    (tmp_path / "waiting.py").write_text(
+        "import os, signal, sys\n"
+        "from claimbench.running.interruption import Interruption\n"
+        "try:\n"
+        "    with Interruption() as interruption:\n"
+        "        exec('os.kill(os.getpid(), signal.SIGINT); told = \"went on\"')\n"
+        "        print(told)\n"
+        "        interruption.heed()\n"
+        "        print('not heeded')\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "waiting"], cwd=tmp_path, capture_output=True, text=True, preexec_fn=heed_ctrl_c, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (130, "went on\n"), done.stderr
+
+
+def test_a_second_ctrl_c_is_raised_at_once() -> None:
+    from claimbench.running.interruption import Interruption
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.came
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second was not raised")
+    assert signal.getsignal(signal.SIGINT) is before
