@@ -10,9 +10,9 @@ from types import FrameType, TracebackType
 class Interruption:
     """While it is entered, a first Ctrl-C is noted and raised by `heed`; a second one is raised where it comes.
 
-    Python remembers a `KeyboardInterrupt` that passed through `exec` of a string, as where a `dataclass` is made,
-    and `python -m` then ends by the signal even where it was caught: the exit code would not be ours. Outside the main thread, where
-    signals do not arrive, it does nothing.
+    Python remembers a `KeyboardInterrupt` that passed through `exec` of a string, as where a `dataclass` is made, and
+    `python -m` then ends by the signal even where it was caught: the exit code would not be ours. Outside the main thread,
+    where signals do not arrive, it does nothing.
     """
 
     def __init__(self) -> None:
