@@ -216,9 +216,10 @@ class _Schedule:
 
 
 def _sharing(item: Item) -> Hashable:
-    """Items that are alike in this compute at an index what their steps have in common once: those of a file without a network.
+    """Items that are alike in this compute at an index what their steps have in common once.
 
-    Whoever measures a network needs the receipts of every intervention beside its own effect.
+    With a part of the user's they do not: what it makes of itself is the item's own.
     """
-    alone = item.subject.kind in ("family", "model") or item.yours is not None
-    return item.id if alone else (item.claim.file, item.subject)
+    if item.yours is not None:
+        return item.id
+    return (item.claim.file, item.subject, item.claim.on.base, item.per_cluster)

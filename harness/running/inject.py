@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import DeclarationError, NotApplicable
@@ -18,6 +19,19 @@ class Siblings(Protocol):
     """The other seeds of a subject's family, nearest first."""
 
     def __iter__(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The value of a step, what chance it was given, and the receipts of the interventions it rests on."""
+
+    value: Any
+    drawn: Sequence[str]
+    receipts: Sequence[Any]
+
+
+#: Values of steps already computed, by what they depend on.
+Values = dict[Any, Computed]
 
 
 class Injector:
@@ -56,9 +70,9 @@ class Injector:
         base: Callable[[], Any] = lambda: None,
         per_cluster: int = 1,
         yours: Any = None,
-        shared: dict[Any, tuple[Any, list[str]]] | None = None,
+        shared: Values | None = None,
         own: Hashable = None,
-        of_subject: dict[Any, tuple[Any, list[str]]] | None = None,
+        of_subject: Values | None = None,
     ) -> None:
         self.lm = lm
         self.index = index
@@ -122,14 +136,25 @@ class Injector:
             once.index, once.shared, once.of_subject, once.drawn = 0, self.of_subject, None, []
             return once.step(found, original)
         key = self._key(found.function, original)
-        if key in self.shared:
-            value, drawn = self.shared[key]
-            self.drawn += drawn
-        else:
-            before = len(self.drawn)
-            value = self.call(found.function, original)
-            self.shared[key] = value, self.drawn[before:]
+        known = self.shared.get(key)
+        if known is not None:
+            self.drawn += known.drawn
+            self._take(known.receipts)
+            return known.value
+        drawn, receipts = len(self.drawn), len(self._receipts)
+        value = self.call(found.function, original)
+        self.shared[key] = Computed(value, self.drawn[drawn:], self._receipts[receipts:])
         return value
+
+    @property
+    def _receipts(self) -> list[Any]:
+        """What the subject recorded so far for the part that is measured."""
+        return [] if self.lm is None else self.lm.recorder.receipts
+
+    def _take(self, receipts: Sequence[Any]) -> None:
+        """Record receipts of what was computed before, each once: the value rests on those interventions here too."""
+        known = {id(receipt) for receipt in self._receipts}
+        self._receipts.extend(receipt for receipt in receipts if id(receipt) not in known)
 
     def _key(self, function: Callable[..., Any], original: str | None) -> Hashable:
         """What the value of a step depends on, so that it is shared only where all that it can see is the same."""

@@ -16,7 +16,7 @@ from ..effect import as_effects
 from ..errors import ClaimbenchError, DeclarationError, EffectError, InvalidMeasurement, LoadError, NotApplicable, StoreError
 from ..step import Step
 from .collecting import place
-from .inject import Injector
+from .inject import Injector, Values
 from .keys import Keys
 from .observe import Observations
 from .runs import Runs
@@ -113,10 +113,10 @@ class Replicate:
 
 @dataclass
 class Shared:
-    """What the items of one file have in common at one index, where no network bears their receipts: runs, values of steps."""
+    """What the items of one file and subject have in common at one index: runs, and values of steps with their receipts."""
 
     runs: dict[tuple[str, int], Any] = field(default_factory=dict)
-    values: dict[Any, tuple[Any, list[str]]] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
 
 
 class Measurer:
@@ -129,7 +129,7 @@ class Measurer:
         self.runs = Runs(store, root)
         self.run = os.environ.get(RUN) or uuid.uuid4().hex
         self.keys = Keys(subjects, self.runs, root)
-        self._of_subject: tuple[str, dict[Any, Any]] = ("", {})
+        self._of_subject: tuple[str, Values] = ("", {})
         self.watch: Callable[[str], None] = lambda what: None
         """Told in a few words what is about to be measured, outside of all locks and handlers: it may raise."""
 
@@ -141,7 +141,7 @@ class Measurer:
         all where the claim itself does not apply. A guard is there to fail its precondition: no effect is taken then.
 
         Args:
-            shared: what items of the same file and subject have computed at this index, for subjects without a network.
+            shared: what items of the same file and subject have computed at this index.
         """
         found: dict[str, dict[str, Any]] = {}
         shared = shared or Shared()
@@ -188,7 +188,7 @@ class Measurer:
         body = self.store.get(key)
         return None if body is not None and _failed(body) and body.get("run") != self.run else body
 
-    def _shared_of(self, item: Item) -> dict[Any, Any] | None:
+    def _shared_of(self, item: Item) -> Values | None:
         """Values of steps with scope "subject", of the given model at hand; on a family every seed is a subject."""
         if item.subject.seeded:
             return None

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from claimbench import at_least, guard, negative, positive, simulation, step
+from claimbench.running.inject import Injector, Values
 from claimbench.running.measure import Shared
 
 from running_fakes import declared, fake_family, item, level, nothing, session
+from tiny_models import some_ids, tiny_lm
 
 CALLS: list[int] = []
 
@@ -59,3 +61,32 @@ def test_items_measured_together_draw_once_and_are_what_they_are_alone(tmp_path:
     assert len(CALLS) == 4
     assert [body["effects"] for body in together] == [body["effects"] for body in alone]
     assert [body["drawn"] for body in together] == [body["drawn"] for body in alone]
+
+
+@step
+def weakened(lm):
+    return lm.without([(0, 1)], mode="zero").logits(some_ids(2, 6))
+
+
+def first_asks(lm, weakened):
+    return lm.without([(1, 0)], mode="zero").logits(some_ids(2, 6))
+
+
+def asks_twice(weakened, again):
+    return weakened
+
+
+@step
+def again(weakened):
+    return weakened
+
+
+def test_receipts_come_along_with_a_value_that_another_item_computed() -> None:
+    """The second item's effect rests on the intervention too, which was made once."""
+    lm, shared = tiny_lm("gpt2"), Values()
+    Injector(lm, 0, 0, {}, shared=shared).call(first_asks)
+    assert [receipt.intervention for receipt in lm.recorder.receipts] == ["without 0.1 (zero)", "without 1.0 (zero)"]
+    lm.recorder.reset()
+    value = Injector(lm, 0, 0, {}, shared=shared).call(asks_twice)
+    assert [receipt.intervention for receipt in lm.recorder.receipts] == ["without 0.1 (zero)"]
+    assert lm.recorder.forward_passes == 0 and value is next(iter(shared.values())).value
