@@ -16,6 +16,7 @@ from ..interventions.changes import At
 from ..interventions.changing import write
 from ..interventions.padding import wide
 from .plains import Plains
+from .precision import lowered
 from .reading import Reading
 from .variants import Variant
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..subjects.lm import LM
-    from .split import Split
+    from .levers import Levers
 else:
     from ..lazy import LazyModule
 
@@ -36,8 +37,14 @@ def attributable(variants: Sequence[Variant]) -> bool:
     return all(kind != "scores" for variant in variants for kind, _ in variant.by_place)
 
 
-def estimates(lm: LM, split: Split, variants: Sequence[Variant], reading: Reading) -> NDArray[np.float64]:
-    """Estimated effect of each variant on the first number of the measure, mean over sequences, [variants]."""
+def estimates(lm: LM, levers: Levers, variants: Sequence[Variant], reading: Reading) -> NDArray[np.float64]:
+    """Estimated effect of each variant on the first number of the measure, mean over sequences, [variants].
+
+    Args:
+        levers: of a model that runs in parts; its matrix products are in bfloat16 where these found that faster.
+    """
+    split = levers.split
+    assert split is not None
     places = sorted({place for variant in variants for place in variant.by_place})
     sums, batch = np.zeros(len(variants)), reading.batch
     plains = Plains(lm, split, variants, batch, heads=())
@@ -45,7 +52,7 @@ def estimates(lm: LM, split: Split, variants: Sequence[Variant], reading: Readin
         for _ in plains.walk(lm.layers):
             plains.kept = frozenset(plains.values)
     for rows in lm._slices(batch.ids):
-        values, gradients = _gradients(lm, reading, rows, places)
+        values, gradients = _gradients(lm, reading, rows, places, levers.lower)
         for number, variant in enumerate(variants):
             for (kind, layer), made in variant.by_place.items():
                 was, gradient = values[kind, layer], gradients[kind, layer]
@@ -65,7 +72,7 @@ def estimates(lm: LM, split: Split, variants: Sequence[Variant], reading: Readin
 
 
 def _gradients(
-    lm: LM, reading: Reading, rows: slice, places: list[tuple[str, int]]
+    lm: LM, reading: Reading, rows: slice, places: list[tuple[str, int]], lower: bool
 ) -> tuple[dict[tuple[str, int], torch.Tensor], dict[tuple[str, int], torch.Tensor]]:
     """Values at some places, and the gradient there of the measure's sum over rows."""
     met: dict[tuple[str, int], torch.Tensor] = {}
@@ -78,13 +85,13 @@ def _gradients(
 
     plan = Plan(alter=note, wanted=frozenset(places), rows=rows.stop - rows.start)
     lm.recorder.forward_passes += 2 * plan.rows
-    with lm.instrument.attached(plan), torch.enable_grad():
+    with lm.instrument.attached(plan), torch.enable_grad(), lowered(lm.model.device.type, lower):
         logits = lm.model(input_ids=reading.batch.ids[rows], use_cache=False).logits.float()
         read = reading.of(reading.pick(logits, rows), rows)
         total = (read if read.dim() == 1 else read[:, 0]).sum()
         found = torch.autograd.grad(total, [met[place] for place in places], allow_unused=True)
-    values = {place: met[place].detach() for place in places}
+    values = {place: met[place].detach().to(lm.dtype) for place in places}
     return values, {
-        place: torch.zeros_like(values[place]) if gradient is None else gradient
+        place: torch.zeros_like(values[place]) if gradient is None else gradient.to(lm.dtype)
         for place, gradient in zip(places, found, strict=True)
     }

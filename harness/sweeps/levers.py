@@ -13,6 +13,7 @@ from ..errors import NotApplicable
 from ..interventions.attention import Plan
 from ..interventions.identity import IDENTITY, difference
 from ..interventions.instrument import Instrument, evaluating, plain_forward
+from . import precision
 from .split import Inner, Shapes, Split, Start
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Levers:
     def reuses(self) -> bool:
         """Whether positions before the first that changes need not run: keys and values are those of the plain run."""
         return self.trial is not None and self.trial.reuses(self)
+
+    @cached_property
+    def lower(self) -> bool:
+        """Whether matrix products in bfloat16 are faster here, for a pass that only orders variants."""
+        return self.split is not None and precision.faster(self.split.model.modules())
 
 
 @dataclass

@@ -105,11 +105,11 @@ def screened(
 
 
 def _guess(lm: LM, found: list[Variant], batch: Batch, measure: Measure) -> tuple[NDArray[np.float64], str]:
-    split = levers_of(lm).split
-    if split is not None and attributable(found) and all(not variant.view.removals for variant in found):
+    levers = levers_of(lm)
+    if levers.split is not None and attributable(found) and all(not variant.view.removals for variant in found):
         reading = Reading(measure, batch)
         reading.check()
-        return estimates(lm, split, found, reading), "attribution patching"
+        return estimates(lm, levers, found, reading), "attribution patching" + (" in bfloat16" if levers.lower else "")
     few = batch[: max(2, len(batch) // 4)]
     means = run(lm, found, few, measure).means
     return means.reshape(len(found), -1)[:, 0], f"an exact sweep of {len(few)} of {len(batch)} sequences"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from claimbench.errors import DeclarationError
-from claimbench.sweeps import edges, heads, loss, loss_at, screened, sweep
+from claimbench.sweeps import edges, heads, loss, loss_at, precision, screened, sweep
 from claimbench.sweeps.attribution import estimates
 from claimbench.sweeps.exact import levers_of
 from claimbench.sweeps.reading import Reading
@@ -21,7 +22,7 @@ def test_the_leaders_are_those_of_the_exact_sweep(family: str, mode: str) -> Non
     lm, ids = tiny_lm(family), some_ids(6, 10)
     exact = sweep(lm, heads(lm), ids, loss(), mode, np.random.default_rng(1))
     found = screened(lm, heads(lm), ids, loss(), 2, np.random.default_rng(1), mode, sample=2)
-    assert found.how == "attribution patching"
+    assert found.how.startswith("attribution patching")
     for at, number in enumerate(found.confirmed):
         np.testing.assert_allclose(found.exact.values[at], exact.values[number], atol=1e-5)
     assert set(found.top) <= set(found.confirmed) and found.sampled == 2
@@ -34,9 +35,9 @@ def test_estimates_are_the_slope_of_the_exact_effect() -> None:
     lm, ids = tiny_lm("llama"), some_ids(4, 8)
     views = [lm.scaled(site, 1 - 1e-3) for site in ("L0.H1.z", "L1.mlp", "L0.pre", "L1.H2.q", "L0.N3.neurons")]
     made = variants_of(lm, views, "zero", None)
-    split = levers_of(lm).split
-    assert split is not None
-    guess = estimates(lm, split, made, Reading(loss_at([3, -1]), lm._batch(ids).compact()))
+    levers = levers_of(lm)
+    levers.lower = False
+    guess = estimates(lm, levers, made, Reading(loss_at([3, -1]), lm._batch(ids).compact()))
     exact = sweep(lm, [lm.scaled(view.changes[0].sites, 1 + 0.05) for view in views], ids, loss_at([3, -1])).means
     back = sweep(lm, [lm.scaled(view.changes[0].sites, 1 - 0.05) for view in views], ids, loss_at([3, -1])).means
     np.testing.assert_allclose(guess * 1e3, (back - exact) / 0.1, rtol=0.05, atol=2e-4)
@@ -52,6 +53,34 @@ def test_a_blind_estimate_is_found_out_by_the_sample(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("claimbench.sweeps.screening.estimates", lambda *args: lying)
     found = screened(lm, heads(lm), ids, loss(), 1, np.random.default_rng(0), sample=6)
     assert found.missed == 1 and found.miss_rate == pytest.approx(1 / 6) and found.top == (worst,)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox"])
+@pytest.mark.parametrize("mode", ["zero", "mean"])
+def test_lower_precision_orders_as_well(family: str, mode: str) -> None:
+    """Estimates in bfloat16 are those in float32 but for its digits, and what is exact stays exact."""
+    lm, ids = tiny_lm(family), some_ids(8, 16)
+    levers, guesses = levers_of(lm), {}
+    for levers.lower in (False, True):
+        found = screened(lm, heads(lm), ids, loss(), 2, np.random.default_rng(1), mode, sample=2)
+        guesses[levers.lower] = found.estimates
+        assert found.how.endswith("in bfloat16") == levers.lower and lm.dtype == torch.float32
+        exact = sweep(lm, [heads(lm)[number] for number in found.confirmed], ids, loss(), mode)
+        np.testing.assert_allclose(found.exact.values, exact.values, atol=1e-5)
+    assert not np.array_equal(guesses[True], guesses[False])
+    np.testing.assert_allclose(guesses[True], guesses[False], atol=0.05 * float(np.abs(guesses[False]).max()))
+
+
+def test_lower_precision_is_taken_only_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = [torch.nn.Linear(8, 16), torch.nn.Linear(8, 16), torch.nn.Embedding(10, 8), torch.nn.LayerNorm(8)]
+    times: list[float] = []
+    monkeypatch.setattr(precision, "_seconds", lambda function, device: times.pop(0))
+    for planned, wanted in (([3.0, 1.0], False), ([1.0, 2.0, 0.7, 1.0], True), ([1.0, 2.0, 0.9, 1.0], False)):
+        times[:] = planned  # a small product in bfloat16 and in float32; then the shape that there is, in both
+        assert precision.faster(modules) == wanted and not times
+    assert not precision.faster([torch.nn.LayerNorm(8)]) and not precision.faster([torch.nn.Linear(8, 16).bfloat16()])
+    monkeypatch.undo()
+    assert precision.faster([torch.nn.Linear(8, 16)]) in (True, False)
 
 
 def test_edges_are_screened_by_a_part_of_the_sequences() -> None:
