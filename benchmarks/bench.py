@@ -34,8 +34,8 @@ QUICK = {
     "gpt2": {"family": "gpt2", "layers": 6, "heads": 6, "groups": 6, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
     "llama": {"family": "llama", "layers": 6, "heads": 6, "groups": 2, "width": 384, "vocab": 12500, "rows": 4, "length": 64},
 }
-#: Most repeats of rows that take a minute, and of those that take minutes; every row says how many there were.
-LONG, LONGEST = 3, 2
+#: Repeats of a row; and, unless they are asked for, of rows that take a minute, and of those that take minutes.
+REPEATS, LONG, LONGEST = 5, 3, 2
 Row = dict[str, Any]
 
 
@@ -101,8 +101,8 @@ class Bench:
         return found
 
     def repeats(self, most: int) -> int:
-        """Repeats of a row: as many as asked, and no more than `most` on the full shapes."""
-        return self.options.repeats if self.options.quick else min(self.options.repeats, most)
+        """Repeats of a row: as many as asked; if nothing was, no more than `most` on the full shapes. Every row says how many."""
+        return self.options.repeats or (REPEATS if self.options.quick else min(REPEATS, most))
 
     # ---- rows
 
@@ -221,7 +221,7 @@ class Bench:
         sides, positions = self.sides(("claimbench", "hooks"), shape), range(shape["length"] - 4, shape["length"])
         sites = [[at, position] for at in range(shape["layers"]) for position in positions]
         ratios, error = [], 0.0
-        for repeat in range(-1, self.options.repeats):  # the first one warms up
+        for repeat in range(-1, self.repeats(REPEATS)):  # the first one warms up
             mine, some = sides["claimbench"].ask(do="late", sites=sites), sites[(repeat + 1) :: len(sites) // 2][:2]
             theirs = sides["hooks"].ask(do="late", sites=some)
             if repeat >= 0:
@@ -299,7 +299,7 @@ class Bench:
     def claims(self) -> None:
         """A claim with prompts, two passes each replicate, receipts, store and verdict, beside the passes that it makes."""
         side = self.sides(("claims",), self.shapes["gpt2"])["claims"]
-        made = [side.ask(do="claim", seed=repeat) for repeat in range(self.repeats(LONGEST) + 1)][1:]  # the first one warms up
+        made = [side.ask(do="claim", seed=repeat) for repeat in range(self.repeats(LONG) + 1)][1:]  # the first one warms up
         told = {key: made[0][key] for key in ("verdict", "replicates", "sequences", "asked")}
         what = "a claim, from prompts to verdict"
         self.add(what, [one["seconds"] / one["bare"] for one in made], "its forward passes, bare", reach="<= 1.05", **told)
@@ -367,7 +367,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="smaller shapes: a few minutes in place of forty")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, help=f"of each row; by default {REPEATS}, and {LONG} or {LONGEST} of what takes minutes")
     parser.add_argument("--heads", type=int, default=3, help="heads that a naive peer runs in each repeat; each costs it the same")
     parser.add_argument("--every", type=int, default=2, help="of the full shapes our exact sweeps take every so-manieth head")
     parser.add_argument("--prompt-sets", type=int, default=20)

@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from . import words
 from .course import Course, step_of
+from .curves import rulings
 from .figures import Axis, axis, dot, join, line, picture, text
-from .observations import rulings
 
 TOP, BOTTOM = 8.0, 108.0
 """Pixels between which effects are drawn; steps stand side by side at equal distances."""

@@ -1,18 +1,17 @@
-"""Observations: curves, per-head maps, tables, single values and text. For the reader; never judged."""
+"""Observations: per-head maps, attention, tables, single values and text; curves have a module of their own. Never judged."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from . import words
-from .figures import Axis, axis, join, line, picture, text, tick_labels
+from .curves import curve, survival
+from .figures import join, text
 
-HEIGHT = 180.0
 LEVELS = 9
 
 
@@ -64,92 +63,9 @@ def table(content: Mapping[str, Any]) -> Markup:
     ).format(str(content.get("title") or "table"), head, join(body))
 
 
-def _series(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(content.get("series") or [{"name": "", "y": content["y"]}])
-
-
-def _groups(series: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """The style of each line and its name in the legend: lines that differ only in their replicate share both."""
-    bases = [re.sub(r",? (seed|prompt batch|batch|replicate) \d+$", "", str(one["name"])) for one in series]
-    names = list(dict.fromkeys(bases)) if len(set(bases)) < len(series) else [str(one["name"]) for one in series]
-    return [(name, names.index(name)) for name in (bases if len(names) < len(series) else names)]
-
-
-def curve(content: Mapping[str, Any]) -> Markup:
-    """Lines over a shared x axis; each has its own dash as well as its own colour."""
-    x, series = content["x"], _series(content)
-    across = axis(x, log=content.get("x_scale") == "log", pad=0.0)
-    every = [point for one in series for key in ("y", "low", "high") for point in one.get(key, ())]
-    up = axis(every, log=content.get("y_scale") == "log")
-    top, bottom = 8.0, HEIGHT - 22
-
-    def path(values: Sequence[float | None]) -> str:
-        drawn, pen = [], "M"
-        for at, point in zip(x, values, strict=False):
-            if point is None:
-                pen = "M"  # a gap in the data is a gap in the line
-                continue
-            drawn.append(f"{pen}{1000 * across.share(at):.1f} {(1 - up.share(point)) * 1000:.1f}")
-            pen = "L"
-        return "".join(drawn)
-
-    lines: list[str] = []
-    groups = _groups(series)
-    thin = " thin" if len({name for name, _ in groups}) < len(series) else ""
-    for one, (_, index) in zip(series, groups, strict=True):
-        if one.get("low") and one.get("high"):
-            there = [(at, low, high) for at, low, high in zip(x, one["low"], one["high"], strict=False)
-                     if low is not None and high is not None]  # fmt: skip
-            outline = [(at, high) for at, _, high in there] + [(at, low) for at, low, _ in reversed(there)]
-            points = " ".join(f"{1000 * across.share(a):.1f},{(1 - up.share(b)) * 1000:.1f}" for a, b in outline)
-            lines.append(Markup('<polygon class="spread s{}" points="{}"/>').format(index % 6, points))
-        lines.append(Markup('<path class="series s{}{}" d="{}"/>').format(index % 6, thin, path(one["y"])))
-    inner = Markup(
-        '<svg x="0" y="{:g}" width="100%" height="{:g}" viewBox="0 0 1000 1000" preserveAspectRatio="none" '
-        'overflow="visible">{}</svg>'
-    ).format(top, bottom - top, join(lines))
-    levels = rulings(up, top, bottom)
-    grid = [line("0%", "100%", y, y, "grid") for _, y in levels]
-    named = ", ".join(dict.fromkeys(name for name, _ in _groups(series) if name))
-    said = f"Curve: {content.get('title', '')}{' of ' + named if named else ''}; from {_ends(series)}."
-    figure = picture([*grid, tick_labels(across, HEIGHT - 6, bottom, bottom + 4), inner], HEIGHT, said, "plot curve-plot")
-    left = join(text("100%", y + 4, words.number(level), anchor="end") for level, y in levels)
-    ruler = Markup('<svg class="ruler" aria-hidden="true" width="100%" height="{:g}">{}</svg>').format(HEIGHT, left)
-    below = str(content.get("x_label") or "")
-    above = str(content.get("y_label") or "")
-    return Markup('<div class="curve-grid">{}{}</div>{}{}').format(ruler, figure, _caption(above, below), _legend(series))
-
-
-def rulings(scale: Axis, top: float, bottom: float) -> list[tuple[float, float]]:
-    """Round values of a vertical scale, each with its height between `bottom` and `top` in pixels."""
-    return [(round(level, 12), bottom - scale.share(level) * (bottom - top)) for level in scale.ticks(4)]
-
-
-def _ends(series: Sequence[Mapping[str, Any]]) -> str:
-    said = []
-    for one in series[:6]:
-        known = [point for point in one["y"] if point is not None]
-        if known:
-            said.append(f"{words.number(known[0])} to {words.number(known[-1])}")
-    return ", ".join(said) or "no value"
-
-
-def _caption(above: str, below: str) -> Markup:
-    if not above and not below:
-        return Markup("")
-    told = f"{above} against {below}" if above and below else above or below
-    return Markup('<p class="axis-unit">{}</p>').format(told)
-
-
-def _legend(series: Sequence[Mapping[str, Any]]) -> Markup:
-    groups = dict(_groups(series))
-    if len(series) < 2 and not series[0]["name"]:
-        return Markup("")
-    each = f", each of {len(series) // len(groups)}" if len(groups) < len(series) else ""
-    sample = Markup('<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>')
-    return Markup('<ul class="legend">{}</ul>').format(
-        join(sample.format(index % 6, f"{name or 'replicates'}{each}") for name, index in groups.items())
-    )
+def times(content: Mapping[str, Any]) -> Markup:
+    """Survival curves of arms, and below them how many got there and their mean times."""
+    return survival(content) + table(content)
 
 
 def heads(content: Mapping[str, Any]) -> Markup:
@@ -242,4 +158,4 @@ def _shown(token: str) -> str:
     return seen if len(seen) <= 10 else seen[:9] + "\u2026"
 
 
-DRAWN = {"curve": curve, "heads": heads, "attention": attention, "table": table, "value": value, "text": paragraph}
+DRAWN = {"curve": curve, "survival": times, "heads": heads, "attention": attention, "table": table, "value": value, "text": paragraph}

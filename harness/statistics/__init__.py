@@ -8,7 +8,7 @@ from .judge import judge
 from .multiplicity import Adjusted, adjust
 from .power import Plan, default_distance, plan
 from .summary import EffectSummary, Judgement
-from .times import RestrictedMean, log_rank, restricted_mean
+from .times import RestrictedMean, Survival, log_rank, restricted_mean, survival
 from .variants import agrees
 
 __all__ = [

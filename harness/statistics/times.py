@@ -42,11 +42,7 @@ def restricted_mean(times: Sequence[Value], budget: float) -> RestrictedMean:
 
     A time with an open end is one that had not happened by its lower end; else it is seen at its upper end.
     """
-    observed, seen = _split(times)
-    if not len(observed):
-        raise EffectError("a mean time needs at least one run, found none")
-    seen = seen & (observed <= budget)
-    observed = np.minimum(observed, budget)
+    observed, seen = _within(times, budget)
     n, mean = len(observed), _area(observed, seen, budget)
     if n < 2:
         return RestrictedMean(mean, None, None, int(seen.sum()), n)
@@ -54,6 +50,26 @@ def restricted_mean(times: Sequence[Value], budget: float) -> RestrictedMean:
     pseudo = np.array([n * mean - (n - 1) * _area(observed[keep], seen[keep], budget) for keep in kept])
     low, high = t_interval(pseudo, pseudo, LEVEL)
     return RestrictedMean(mean, low, high, int(seen.sum()), n)
+
+
+@dataclass(frozen=True)
+class Survival:
+    """A Kaplan-Meier curve: `left[k]` of the runs have not seen the event from `at[k]` on, all of them before the first.
+
+    censored: when the runs ended, or the budget did, that did not see it.
+    """
+
+    at: Array
+    left: Array
+    censored: Array
+
+
+def survival(times: Sequence[Value], budget: float) -> Survival:
+    """The curve whose area up to `budget` is `restricted_mean`; times are read as there."""
+    observed, seen = _within(times, budget)
+    at, left = _kaplan_meier(observed, seen, budget)
+    falls = np.diff(left, prepend=1.0) < 0
+    return Survival(at[falls], left[falls], np.sort(observed[~seen]))
 
 
 def log_rank(one: Sequence[Value], other: Sequence[Value]) -> float:
@@ -71,6 +87,14 @@ def log_rank(one: Sequence[Value], other: Sequence[Value]) -> float:
     return 1.0 if math.isnan(p_value) else p_value  # one time for all: nothing to tell apart
 
 
+def _within(times: Sequence[Value], budget: float) -> tuple[Array, Mask]:
+    """`_split`, with the runs that saw the event after the budget not seen to it."""
+    observed, seen = _split(times)
+    if not len(observed):
+        raise EffectError("a mean time needs at least one run, found none")
+    return np.minimum(observed, budget), seen & (observed <= budget)
+
+
 def _split(times: Sequence[Value]) -> tuple[Array, Mask]:
     """Observed times, and whether the event was seen; a time that is open below too says nothing and stays at zero."""
     seen = np.array([math.isfinite(time.high) for time in times], dtype=bool)
@@ -84,8 +108,14 @@ def _censored(observed: Array, seen: Mask) -> stats.CensoredData:
 
 def _area(observed: Array, seen: Mask, budget: float) -> float:
     """Under the Kaplan-Meier curve from 0 to `budget`."""
+    at, left = _kaplan_meier(observed, seen, budget)
+    return float(np.concatenate([[1.0], left]) @ np.diff(np.concatenate([[0.0], at, [budget]])))
+
+
+def _kaplan_meier(observed: Array, seen: Mask, budget: float) -> tuple[Array, Array]:
+    """Times up to `budget` at which the curve may fall, and what is left from there on."""
     if not seen.any():
-        return budget
+        return np.zeros(0), np.zeros(0)
     survival = stats.ecdf(_censored(observed, seen)).sf
-    at = np.concatenate([[0.0], survival.quantiles[survival.quantiles <= budget], [budget]])
-    return float(np.concatenate([[1.0], survival.probabilities[survival.quantiles <= budget]]) @ np.diff(at))
+    within = survival.quantiles <= budget
+    return survival.quantiles[within], survival.probabilities[within]
