@@ -158,4 +158,12 @@ def _shown(token: str) -> str:
     return seen if len(seen) <= 10 else seen[:9] + "\u2026"
 
 
-DRAWN = {"curve": curve, "survival": times, "heads": heads, "attention": attention, "table": table, "value": value, "text": paragraph}
+DRAWN = {
+    "curve": curve,
+    "survival": times,
+    "heads": heads,
+    "attention": attention,
+    "table": table,
+    "value": value,
+    "text": paragraph,
+}

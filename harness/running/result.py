@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -230,9 +231,27 @@ def merged(replicates: Sequence[Replicate], unit: str) -> dict[str, Any]:
 
 
 def _append_curve(into: dict[str, Any], observation: Mapping[str, Any], index: int, unit: str) -> None:
-    if observation["x"] == into["x"]:
-        for series in observation["series"]:
-            into["series"].append({"name": f"{series['name']}, {unit} {index}", "y": series["y"]})
+    """Add a replicate's lines. Where it was recorded at other x than those before, all get every x, None where they lack it."""
+    here = observation["x"]
+    if here != into["x"]:
+        if not (_ascending(here) and _ascending(into["x"])):
+            return
+        x = sorted({*here, *into["x"]})
+        for series in into["series"]:
+            series["y"] = _placed(into["x"], series["y"], x)
+        into["x"] = x
+    for series in observation["series"]:
+        into["series"].append({"name": f"{series['name']}, {unit} {index}", "y": _placed(here, series["y"], into["x"])})
+
+
+def _ascending(x: Sequence[float | None]) -> bool:
+    return None not in x and all(one < other for one, other in itertools.pairwise(x))  # type: ignore[operator]
+
+
+def _placed(x: Sequence[float], y: Sequence[float | None], at: Sequence[float]) -> list[float | None]:
+    """Values at `x` as values at all of `at`, None where `x` has no such place."""
+    known = dict(zip(x, y, strict=True))
+    return list(y) if x == at else [known.get(place) for place in at]
 
 
 def _design(item: Item, session: Session) -> dict[str, Any]:

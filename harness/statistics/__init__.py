@@ -21,6 +21,7 @@ __all__ = [
     "RestrictedMean",
     "Seeds",
     "SupportRate",
+    "Survival",
     "adjust",
     "agrees",
     "at_the_edge",
@@ -38,4 +39,5 @@ __all__ = [
     "restricted_mean",
     "spread",
     "supportable",
+    "survival",
 ]

@@ -99,12 +99,71 @@ def test_maps_of_heads_mark_negative_absent_and_chosen_heads() -> None:
 
 
 def test_curves_keep_gaps_and_name_groups_once() -> None:
-    seeds = [{"name": f"loss, seed {index}", "y": [1.0, None, 0.5, 0.2]} for index in range(3)]
+    seeds = [{"name": f"loss, seed {index}", "y": [1.0, None, 0.5, 0.2]} for index in range(2)]
     drawn = observations.curve({"title": "t", "x": [0, 1, 2, 3], "series": seeds})
-    assert drawn.count("series s0 thin") == 3 and drawn.count("<li>") == 1
-    assert "loss, each of 3" in drawn
+    assert drawn.count("series s0 thin") == 2 and drawn.count("<li>") == 1
+    assert "loss, each of 2" in drawn
     line = re.search(r'series s0 thin" d="([^"]+)"', drawn)
     assert line and line[1].count("M") == 2
+
+
+def heights(points: str) -> list[float]:
+    """Vertical places of a path or polygon, of 1000 from above."""
+    return [float(place) for place in re.findall(r"[\d.]+[ ,]([\d.]+)", points)]
+
+
+def test_many_seeds_are_their_median_with_a_band_from_the_least_to_the_largest() -> None:
+    values = {0: [0.0, 0.2, 1.0], 1: [0.0, 0.6, 1.0], 2: [0.0, 0.5, None]}  # the last ended early, and stays at 0.5
+    seeds = [{"name": f"net, seed {index}", "y": y} for index, y in values.items()]
+    lone = {"name": "theory", "y": [0.0, None, 1.0]}
+    content = {"title": "t", "x": [0, 1, 2], "series": [*seeds, lone], "x_label": "steps", "y_label": "accuracy"}
+    drawn = observations.curve(content)
+    band = re.search(r'<polygon class="spread s0" points="([^"]+)"', drawn)
+    line = re.search(r'<path class="series s0" d="([^"]+)"', drawn)
+    scale = axis([0.0, 1.0])
+    wanted = {at: 1000 * (1 - scale.share(at)) for at in (0.0, 0.2, 0.5, 0.6, 1.0)}
+    assert band and heights(band[1]) == pytest.approx([wanted[at] for at in (0.0, 0.6, 1.0, 0.5, 0.2, 0.0)], abs=0.1)
+    assert line and heights(line[1]) == pytest.approx([wanted[at] for at in (0.0, 0.5, 1.0)], abs=0.1)
+    assert drawn.count("<li>") == 2 and drawn.count('class="series s1"') == 2  # the line that is alone, and its key
+    assert "median of 3 seeds" in drawn and "with its last value" in drawn and "accuracy against steps" in drawn
+    assert "Curve: t of net, theory; from 0 to 1, 0 to 1." in drawn
+
+
+def test_between_its_own_records_a_seed_counts_on_a_straight_line() -> None:
+    seeds = [
+        {"name": f"net, seed {index}", "y": y} for index, y in enumerate(([0.0, None, 1.0], [0.0, 0.5, None], [0.0, 0.4, 1.0]))
+    ]
+    drawn = observations.curve({"title": "t", "x": [0, 1, 2], "series": seeds})
+    line = re.search(r'<path class="series s0" d="([^"]+)"', drawn)
+    assert line and heights(line[1])[1] == pytest.approx(500, abs=0.1)  # the median of 0.5, 0.5 and 0.4
+
+
+def test_where_no_seed_has_a_value_the_band_has_a_gap() -> None:
+    seeds = [{"name": f"net, seed {index}", "y": [0.0, None, 1.0]} for index in range(3)]
+    drawn = observations.curve({"title": "t", "x": [0, 1, 2], "series": seeds})
+    line = re.search(r'<path class="series s0" d="([^"]+)"', drawn)
+    assert line and line[1].count("M") == 2
+
+
+def test_survival_curves_fall_where_seeds_get_there_and_tick_where_runs_ended() -> None:
+    arms = [
+        {"name": "<dense>", "runs": 4, "at": [50, 80], "left": [0.75, 0.5], "censored": [60, 100]},
+        {"name": "ticket", "runs": 2, "at": [20], "left": [0.0], "censored": []},
+    ]
+    content = {"kind": "survival", "title": "Steps", "unit": "steps", "arms": arms,
+               "columns": ["arm", "runs"], "rows": [["<dense>", 4], ["ticket", 2]], "note": "Log-rank"}  # fmt: skip
+    drawn = observations.observation("x", content)
+    first, second = re.findall(r'<path class="series s[01]" d="(M0\.0[^"]+)"', drawn)
+    scale = Axis(0.0, 1.04)
+    assert heights(first) == pytest.approx([1000 * (1 - scale.share(at)) for at in (1, 1, 0.75, 0.75, 0.5, 0.5)], abs=0.1)
+    assert re.findall(r"[ML]([\d.]+) ", first) == ["0.0", "500.0", "500.0", "800.0", "800.0", "1000.0"]
+    assert re.findall(r"[ML]([\d.]+) ", second) == ["0.0", "200.0", "200.0", "200.0"]
+    ticks = re.findall(r'censored" d="M([\d.]+) ([\d.]+)V', drawn)
+    levels = [1000 * (1 - scale.share(at)) - 28 for at in (0.75, 0.5)]
+    assert [float(x) for x, _ in ticks] == [600, 1000] and [float(y) for _, y in ticks] == pytest.approx(levels, abs=0.1)
+    assert "share not there yet against steps" in drawn and "censored" in drawn and "Log-rank" in drawn
+    assert "&lt;dense&gt;: 2 of 4 got there, half of them by 80 steps; ticket: 2 of 2 got there, half of them by 20 steps" in drawn
+    assert "<dense>" not in drawn and "<table>" in drawn
 
 
 @pytest.mark.parametrize(

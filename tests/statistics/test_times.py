@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from claimbench.effect import Value
 from claimbench.errors import EffectError
-from claimbench.statistics import log_rank, restricted_mean
+from claimbench.statistics import log_rank, restricted_mean, survival
 from scipy import stats
 
 NEVER = Value(100, math.inf)
@@ -42,6 +42,21 @@ def test_degenerate_times():
     assert restricted_mean([Value(-math.inf, math.inf)] * 2, 100).events == 0
     with pytest.raises(EffectError, match="at least one run"):
         restricted_mean([], 100)
+
+
+def test_survival_falls_at_each_time_by_the_share_of_those_still_running():
+    found = survival([*seen(10, 60, 60), Value(30, math.inf), NEVER], 100)
+    assert found.at.tolist() == [10, 60] and found.censored.tolist() == [30, 100]
+    assert found.left.tolist() == pytest.approx([4 / 5, 4 / 5 * 1 / 3])  # at 60 two of the three that still run
+
+
+def test_survival_has_the_area_of_the_mean_and_ends_at_the_budget():
+    times = [*seen(10, 25, 60, 90), Value(30, math.inf), Value(70, math.inf)]
+    found = survival(times, 80)
+    steps = np.diff([0, *found.at, 80])
+    assert np.dot([1, *found.left], steps) == pytest.approx(restricted_mean(times, 80).mean)
+    assert found.at.max() == 60 and found.censored.tolist() == [30, 70, 80]
+    assert survival([NEVER] * 2, 100).at.size == 0
 
 
 def test_log_rank_is_scipys():

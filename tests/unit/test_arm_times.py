@@ -1,4 +1,4 @@
-"""Times of arms in a result: a table over all replicates, beside the judged log ratios."""
+"""Times of arms in a result: survival curves and a table over all replicates, beside the judged log ratios."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def test_means_up_to_the_budget_and_the_test_are_those_of_the_statistics() -> No
     assert table["rows"][0] == ["slow", 3, 2, *(pytest.approx(x, rel=1e-4) for x in (mean.mean, mean.low, mean.high))]
     assert table["rows"][1][:4] == ["fast", 3, 3, 15.0]
     assert table["columns"][3] == "mean steps up to 100"
+    assert table["arms"][0] == {"name": "slow", "runs": 3, "at": [50, 70], "left": [0.66667, 0.33333], "censored": [BUDGET]}
     assert table["note"].startswith(f"Log-rank test, slow and fast: p = {log_rank(slow, fast):.2g}. Shown, not judged")
 
 
@@ -56,5 +57,5 @@ def test_a_result_holds_one_table_for_all_its_replicates(tmp_path: Path) -> None
     fake_family("fake", [1.0, 2.0])
     result = session(tmp_path).run(item(declared(later, holds=above(0.0, unit="log ratio"))))
     table = result["observations"]["Steps"]
-    assert result["verdict"] == "SUPPORTED" and table["kind"] == "table"
+    assert result["verdict"] == "SUPPORTED" and table["kind"] == "survival"
     assert [row[:3] for row in table["rows"]] == [["slow", 6, 6], ["fast", 6, 6]]
