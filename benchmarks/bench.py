@@ -367,7 +367,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="smaller shapes: a few minutes in place of forty")
-    parser.add_argument("--repeats", type=int, help=f"of each row; by default {REPEATS}, and {LONG} or {LONGEST} of what takes minutes")
+    parser.add_argument("--repeats", type=int, help=f"of a row; by default {REPEATS}, {LONG} or {LONGEST} of a long one")
     parser.add_argument("--heads", type=int, default=3, help="heads that a naive peer runs in each repeat; each costs it the same")
     parser.add_argument("--every", type=int, default=2, help="of the full shapes our exact sweeps take every so-manieth head")
     parser.add_argument("--prompt-sets", type=int, default=20)
