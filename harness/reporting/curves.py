@@ -25,7 +25,7 @@ Numbers = Sequence[float | None]
 
 def curve(content: Mapping[str, Any]) -> Markup:
     """Lines over a shared x axis, each with its own dash as well as its own colour; many replicates are one line with its band."""
-    x, series = content["x"], _banded(list(content.get("series") or [{"name": "", "y": content["y"]}]))
+    x, series = content["x"], _banded(content["x"], list(content.get("series") or [{"name": "", "y": content["y"]}]))
     across = axis(x, log=content.get("x_scale") == "log", pad=0.0)
     every = [point for one in series for key in ("y", "low", "high") for point in one.get(key, ())]
     up = axis(every, log=content.get("y_scale") == "log")
@@ -81,6 +81,12 @@ def rulings(scale: Axis, top: float, bottom: float) -> list[tuple[float, float]]
     return [(round(level, 12), bottom - scale.share(level) * (bottom - top)) for level in scale.ticks(4)]
 
 
+def _told_apart(levels: Sequence[float]) -> list[str]:
+    """Numbers in as few digits, from three on, as tell neighbours apart."""
+    written = ([words.number(level, digits) for level in levels] for digits in (3, 4, 5, 6))
+    return next((names for names in written if len(set(names)) == len(levels)), [words.number(level) for level in levels])
+
+
 def _frame(across: Axis, up: Axis, lines: Sequence[str], said: str, above: str, below: str) -> Markup:
     """Lines of a plane of 1000 by 1000 between two axes; `above` and `below` say what the axes are, `said` what is to be seen."""
     inner = Markup(
@@ -90,7 +96,8 @@ def _frame(across: Axis, up: Axis, lines: Sequence[str], said: str, above: str, 
     levels = rulings(up, TOP, BOTTOM)
     grid = [line("0%", "100%", y, y, "grid") for _, y in levels]
     figure = picture([*grid, tick_labels(across, HEIGHT - 6, BOTTOM, BOTTOM + 4), inner], HEIGHT, said, "plot curve-plot")
-    left = join(text("100%", y + 4, words.number(level), anchor="end") for level, y in levels)
+    named = _told_apart([level for level, _ in levels])
+    left = join(text("100%", y + 4, name, anchor="end") for name, (_, y) in zip(named, levels, strict=True))
     ruler = Markup('<svg class="ruler" aria-hidden="true" width="100%" height="{:g}">{}</svg>').format(HEIGHT, left)
     return Markup('<div class="curve-grid">{}{}</div>{}').format(ruler, figure, _caption(above, below))
 
@@ -121,7 +128,7 @@ def _groups(series: Sequence[Series]) -> list[tuple[str, int]]:
     return [(name, names.index(name)) for name in (bases if len(names) < len(series) else names)]
 
 
-def _banded(series: Sequence[Series]) -> list[Series]:
+def _banded(x: Sequence[float], series: Sequence[Series]) -> list[Series]:
     """The series, with `BANDED` or more replicates of a line made one: their median, least and largest at each x."""
     members: dict[str, list[Series]] = {}
     for one in series:
@@ -131,14 +138,15 @@ def _banded(series: Sequence[Series]) -> list[Series]:
         if len(ones) < BANDED:
             found += ones
             continue
-        filled = [_filled(one["y"]) for one in ones]
-        recorded = [any(point is not None for point in points) for points in zip(*(one["y"] for one in ones), strict=True)]
+        rows = [[*one["y"], *[None] * (len(x) - len(one["y"]))] for one in ones]
+        filled = [_filled(row) for row in rows]
+        recorded = [any(point is not None for point in points) for points in zip(*rows, strict=True)]
         columns = [
             [point for point in points if point is not None] if there else []
             for there, points in zip(recorded, zip(*filled, strict=True), strict=True)
         ]
         unit = next((match[1] for one in ones if (match := REPLICATE.search(str(one["name"])))), "replicate")
-        ended = any(one["y"][-1] is None and any(point is not None for point in one["y"]) for one in ones)
+        ended = any(row[-1] is None and any(point is not None for point in row) for row in rows)
         found.append(
             {
                 "name": name,
@@ -177,6 +185,7 @@ def _ends(series: Sequence[Series]) -> str:
 def _caption(above: str, below: str) -> Markup:
     if not above and not below:
         return Markup("")
+    above = "no unit" if above == "1" else above
     told = f"{above} against {below}" if above and below else above or below
     return Markup('<p class="axis-unit">{}</p>').format(told)
 

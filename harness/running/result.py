@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+#: A replicate's curve is drawn through so many points.
+MOST_POINTS = 200
+
+
 def result_of(item: Item, standing: Standing, replicates: Sequence[Replicate], session: Session) -> dict[str, Any]:
     """Assemble the result of an item; plain JSON values only."""
     claim, options = item.claim, session.options
@@ -232,7 +236,9 @@ def merged(replicates: Sequence[Replicate], unit: str) -> dict[str, Any]:
 
 def _append_curve(into: dict[str, Any], observation: Mapping[str, Any], index: int, unit: str) -> None:
     """Add a replicate's lines. Where it was recorded at other x than those before, all get every x, None where they lack it."""
-    here = observation["x"]
+    here, lines = _thinned(observation)
+    if not into["series"]:
+        into["x"] = here
     if here != into["x"]:
         if not (_ascending(here) and _ascending(into["x"])):
             return
@@ -240,8 +246,16 @@ def _append_curve(into: dict[str, Any], observation: Mapping[str, Any], index: i
         for series in into["series"]:
             series["y"] = _placed(into["x"], series["y"], x)
         into["x"] = x
-    for series in observation["series"]:
-        into["series"].append({"name": f"{series['name']}, {unit} {index}", "y": _placed(here, series["y"], into["x"])})
+    for name, values in lines:
+        into["series"].append({"name": f"{name}, {unit} {index}", "y": _placed(here, values, into["x"])})
+
+
+def _thinned(observation: Mapping[str, Any]) -> tuple[list[float], list[tuple[str, list[float | None]]]]:
+    """x and named lines of one replicate: at most `MOST_POINTS`, evenly spaced, the last always; None where a line ends first."""
+    x = observation["x"]
+    kept = range(len(x))[:: -max(1, math.ceil(len(x) / MOST_POINTS))][::-1]
+    lines = [(series["name"], series["y"]) for series in observation["series"]]
+    return [x[at] for at in kept], [(name, [y[at] if at < len(y) else None for at in kept]) for name, y in lines]
 
 
 def _ascending(x: Sequence[float | None]) -> bool:

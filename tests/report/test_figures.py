@@ -145,6 +145,14 @@ def test_where_no_seed_has_a_value_the_band_has_a_gap() -> None:
     assert line and line[1].count("M") == 2
 
 
+def test_the_scale_of_a_narrow_range_has_no_number_twice() -> None:
+    drawn = observations.curve({"title": "t", "x": [0, 1], "y": [2.3102, 2.3141], "y_label": "1", "x_label": "steps"})
+    ruler = drawn[drawn.index('class="ruler"') :].partition("</svg>")[0]
+    named = re.findall(r">([^<>]+)</text>", ruler)
+    assert len(named) >= 3 and len(set(named)) == len(named)
+    assert "no unit against steps" in drawn
+
+
 def test_survival_curves_fall_where_seeds_get_there_and_tick_where_runs_ended() -> None:
     arms = [
         {"name": "<dense>", "runs": 4, "at": [50, 80], "left": [0.75, 0.5], "censored": [60, 100]},

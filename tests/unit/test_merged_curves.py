@@ -6,7 +6,7 @@ from typing import Any
 
 from claimbench.running.measure import Replicate
 from claimbench.running.observe import Observations
-from claimbench.running.result import merged
+from claimbench.running.result import MOST_POINTS, merged
 
 
 def recorded(index: int, x: list[float], y: list[float]) -> Replicate:
@@ -35,3 +35,11 @@ def test_places_without_an_order_are_not_mixed() -> None:
     assert found["x"] == [3, 1, 2] and [line["name"] for line in found["series"]] == ["net, seed 0"]
     same = lines(recorded(0, [3, 1, 2], [0.1, 0.2, 0.3]), recorded(1, [3, 1, 2], [0.4, 0.5, 0.6]))
     assert [line["y"] for line in same["series"]] == [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
+
+
+def test_long_curves_are_thinned_and_lines_that_end_before_x_are_kept() -> None:
+    steps = [float(step) for step in range(1, 451)]
+    found = lines(recorded(0, steps, steps), recorded(1, steps, steps[:10]))
+    assert found["x"] == steps[2::3] and len(found["x"]) <= MOST_POINTS and found["x"][-1] == 450
+    assert found["series"][0]["y"] == steps[2::3]
+    assert found["series"][1]["y"] == [3, 6, 9] + [None] * 147
