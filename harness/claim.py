@@ -153,7 +153,8 @@ def claim(
         controls: at least one positive and one negative control; guards besides.
         requires: preconditions, measured on data of their own.
         variants: the claim under other reasonable choices.
-        shows: steps that only make observations for the reader, once per subject.
+        shows: steps that only make observations for the reader: once per subject, and of a claim on arms at every seed, unless
+            the step's scope is "subject".
         bounds: half-width at which effects are clipped when prompts are the replicates (one given model); by default 1,
             or twice the farthest edge of the region where that is more.
         most: largest number of prompt batches on one given model; where prompts come from templates, of templates.

@@ -20,6 +20,7 @@ BUILTIN: Mapping[str, str] = {
     "base_lm": "the model that the subject was derived from: --base-model, or the same seed of the family that the claim names",
     "siblings": "the other seeds of the subject's family, nearest first, built when asked for",
     "template": "a numpy Generator that the prompt batches of one template share, see `claim(per_cluster=...)`",
+    "arms": "the finished runs of all arms of the claim, by name",
     "observe": "records an observation for the reader; never judged",
     "yours": "the user's own optimiser (--recipe), in a step that takes the place of another",
     "task": "the lines of --task on a given model, which without them cannot be asked; None on subjects of the suite",

@@ -109,6 +109,8 @@ class Injector:
             if self.siblings is None:
                 raise NotApplicable("needs other seeds of the subject's family, and a single given model has none")
             return self.siblings
+        if name == "arms":
+            return {arm: self.arms[arm] for arm in self.arms}
         if name == "observe":
             return self.observe
         if name == "base_lm":
@@ -166,7 +168,7 @@ class Injector:
             self.prefix,
             original if original in parameters(function) else None,
             tuple(sorted((name, id(value) if isinstance(value, Step) else repr(value)) for name, value in seen.items())),
-            tuple(sorted((name, id(run)) for name, run in self.arms.items() if name in names)),
+            tuple(sorted((name, id(run)) for name, run in self.arms.items() if {name, "arms"} & names)),
             self.own if "observe" in names else None,
         )
 

@@ -61,7 +61,8 @@ def parts_of(item: Item, index: int) -> Iterator[Part]:
         yield Part("variant", variant.name, variant.choices)
     if index == 0:
         yield Part("rerun")
-        for shown in item.claim.shows:
+    for shown in item.claim.shows:
+        if index == 0 or (item.arms and shown.scope == "replicate"):  # runs are at hand at every seed
             yield Part("shows", shown.name)
 
 

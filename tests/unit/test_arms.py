@@ -5,11 +5,14 @@ from __future__ import annotations
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from claimbench import Claim, DeclarationError, above, claim, negative, positive
+from claimbench import Claim, DeclarationError, Value, above, claim, negative, positive, step
 from claimbench.running import executor, workers
+from claimbench.running.interruption import Interruption
 from claimbench.running.item import items_of
+from claimbench.running.measure import parts_of
 from claimbench.running.options import checked
 from claimbench.running.session import Session
 from claimbench.training import Recipe
@@ -35,7 +38,7 @@ def longer_runs_have_more_steps(long, short):
     return long.record["steps"] - short.record["steps"]
 
 
-def declared() -> Claim:
+def declared(**more: Any) -> Claim:
     """The claim; not at module level, where pytest would collect it."""
     return claim(
         "paper/longer-runs-have-more-steps",
@@ -44,6 +47,7 @@ def declared() -> Claim:
         why="by construction",
         documented="none",
         controls=[positive(long=LONGER.with_(steps=12)), negative(long=SHORT)],
+        **more,
     )(longer_runs_have_more_steps)
 
 
@@ -55,6 +59,33 @@ def test_a_claim_about_training_is_judged_and_its_controls_replace_arms(tmp_path
     results = [session(tmp_path).run(i) for i in items_of(declared(), "id", with_controls=True)]
     assert [r["verdict"] for r in results] == ["SUPPORTED", "SUPPORTED", "REFUTED"]
     assert results[0]["subject_kind"] == "recipe" and results[0]["replicate_unit"] == "seed"
+
+
+@step
+def lengths(arms, observe):
+    """Steps of every arm, at every seed."""
+    times = {name: Value(0.0, float(run.steps)) for name, run in arms.items()}
+    observe.times("Steps", times, budget=20, unit="steps")
+
+
+@step(scope="subject")
+def of_one_seed(short, observe):
+    """Shown of the first seed alone."""
+    observe.value("Seed", short.seed, unit="1")
+
+
+def test_what_is_shown_of_arms_is_shown_of_every_seed_and_leaves_the_effects_in_the_store(tmp_path: Path) -> None:
+    (plain,) = items_of(declared(), "id")
+    session(tmp_path).run(plain)
+    before = {path.name for path in tmp_path.rglob("*.json")}
+    (shown,) = items_of(declared(shows=[lengths, of_one_seed]), "id")
+    measured = session(tmp_path).measurer
+    for part in parts_of(plain, 0):
+        assert measured.keys.of(plain, part, 0) == measured.keys.of(shown, part, 0)
+    found = session(tmp_path).run(shown)["observations"]
+    assert [(arm["name"], arm["runs"], arm["at"]) for arm in found["Steps"]["arms"]] == [("long", 6, [8]), ("short", 6, [4])]
+    assert found["Seed"]["rows"] == [[0, 0]]
+    assert len({path.name for path in tmp_path.rglob("*.json")} - before) == 6 + 1  # what is shown, and nothing else
 
 
 def test_runs_are_trained_once_and_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +143,7 @@ def test_processes_train_the_seeds_of_an_arm_together_before_they_measure(
     by_label = {item.label: item for item in items}
     monkeypatch.setattr(workers, "session", lambda: shared)
     monkeypatch.setattr(executor.Order, "of", lambda item: SimpleNamespace(item=lambda: by_label[item.label]))
-    executor._Schedule(items, shared, pool, jobs, lambda *_: None).run()
+    executor._Schedule(items, shared, pool, jobs, lambda *_: None).run(Interruption())
     trained = [seeds for name, seeds in pool.given if name == "_train"]
     assert trained == 3 * parts, "three recipes, each once: long, short, and the longer one of the positive control"
     assert [shared.replay(item)[0].verdict.value for item in items] == ["SUPPORTED", "SUPPORTED", "REFUTED"]

@@ -136,6 +136,17 @@ def test_arms_are_given_by_name() -> None:
     assert injector(arms={"dense": 1, "sparse": 2}).call(wants) == (1, 2)
 
 
+def test_a_step_that_asks_for_all_arms_is_computed_anew_where_one_differs() -> None:
+    @step
+    def all_runs(arms: Any) -> dict[str, Any]:
+        """All of them."""
+        return arms
+
+    shared: dict[Any, Any] = {}
+    found = [injector(shared=shared, arms={"dense": 1, "sparse": sparse}).step(all_runs) for sparse in ("a", "b")]
+    assert found == [{"dense": 1, "sparse": "a"}, {"dense": 1, "sparse": "b"}]
+
+
 def test_streams_do_not_depend_on_the_model_so_replicates_pair() -> None:
     other = fake_lm(9.0, "f" * 64)
     assert Injector(other, 4, 0, {}).call(effect) == injector(4).call(effect)
