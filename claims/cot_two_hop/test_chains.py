@@ -88,6 +88,13 @@ def planted_time():
     return Value(100.0, 200.0)
 
 
+@step
+def times_to_answer(chain, direct, observe):
+    """Steps until held-out compositions are answered, over seeds."""
+    times = {name: steps_to(run, "held out", above=0.9) for name, run in (("direct", direct), ("chain", chain))}
+    observe.times("Steps to an accuracy of 0.9 on held-out compositions", times, budget=direct.recipe.steps, unit="steps")
+
+
 @claim(
     "cot-two-hop/cot-speeds-id",
     arms={"chain": CHAIN, "direct": DIRECT},
@@ -100,6 +107,7 @@ def planted_time():
         negative(direct=CHAIN, label="chains in both arms"),
         NOTHING_LEARNED,
     ],
+    shows=[times_to_answer],
 )
 def chains_answer_held_out_compositions_sooner(time_of_chains, chain, direct, observe):
     """Log of the steps to an accuracy of 0.9 on held-out compositions of trained kind, direct answers over chains.

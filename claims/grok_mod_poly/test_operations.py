@@ -48,6 +48,13 @@ def sums(rng):
     return sum_table(rng, MODULUS, columns=128)
 
 
+@step
+def times_to_generalise(difference, addition, observe):
+    """Steps until each net generalises, over seeds."""
+    times = {"subtraction": generalised(difference), "addition": generalised(addition)}
+    observe.times("Steps to generalise: test accuracy above 0.95 three times in a row", times, budget=1200, unit="steps")
+
+
 @claim(
     "grok-mod-poly/subtraction-asymmetric",
     arms={"difference": DIFFERENCE, "addition": SUM},
@@ -65,6 +72,7 @@ def sums(rng):
         guard(difference=SHORT, label="memorised only"),
         guard(addition=RANDOM_LABELS, label="random labels"),
     ],
+    shows=[times_to_generalise],
 )
 def subtraction_is_asymmetric(difference, addition, figures, observe):
     """After subtraction: density of the embedding, balance of the neuron-logit map minus addition's, log ratio of both times.

@@ -124,6 +124,16 @@ def memorised(one, other):
     return [steps_to(run, "train", above=0.5) for run in (one, other)]
 
 
+@step
+def times_of_changes(falls, rises, observe):
+    """Steps until figure and accuracy of each net are halfway, over seeds."""
+    figures = ("density of addition", "balance of multiplication")
+    times = dict(zip(figures, falls, strict=True)) | dict(
+        zip(("accuracy of addition", "accuracy of multiplication"), rises, strict=True)
+    )
+    observe.times("Steps until halfway: a figure has fallen, test accuracy is 0.5", times, budget=1200, unit="steps")
+
+
 @claim(
     "grok-mod-poly/progress-measures-coincide",
     arms={"one": SUM, "other": PRODUCT},
@@ -133,6 +143,7 @@ def memorised(one, other):
     why="the ledger's 0.2 in log10 steps",
     documented="the fall of density (addition) or balance (multiplication) coincides with the rise of test accuracy",
     controls=[positive(falls=rises, label="the rise itself"), negative(falls=memorised, label="memorisation in place of the fall")],
+    shows=[times_of_changes],
 )
 def figures_fall_when_accuracy_rises(one, other, falls, rises, observe):
     """The larger distance in log steps between a figure's half fall and the half rise of test accuracy, of sum and product.

@@ -48,6 +48,13 @@ def planted_times(taken, rng):
     return [1500 / step**0.3 * rng.uniform(0.95, 1.05) for step in taken]
 
 
+@step
+def times_to_generalise(arms, observe):
+    """Steps until the ticket of each mask generalises, over seeds."""
+    tickets = {name.replace("_", " "): generalised(run) for name, run in arms.items() if name != "dense"}
+    observe.times("Steps to generalise, by when the mask was taken", tickets, budget=BUDGET, unit="steps")
+
+
 @claim(
     "grokking-tickets/late-masks-better",
     arms={"dense": DENSE, **MASKS, "last": LAST},
@@ -60,6 +67,7 @@ def planted_times(taken, rng):
         negative(**OF_RANDOM_LABELS, label="masks taken along a training on random labels"),
         negative(**dict.fromkeys(MASKS, LAST), label="the last mask at all times"),
     ],
+    shows=[times_to_generalise],
 )
 def later_masks_make_better_tickets(taken, times, observe):
     """Rank correlation, over six masks, of the step at which a mask is taken with how soon its ticket generalises.

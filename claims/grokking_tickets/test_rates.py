@@ -45,6 +45,13 @@ def planted_delays(rng):
     return rng.normal([2.3, 1.9, 1.4, 0.9, 2.7], 0.05)
 
 
+@step
+def times_to_generalise(arms, observe):
+    """Steps until the dense net and the ticket of each rate generalise, over seeds."""
+    times = {name.replace("rate_", "rate 0."): generalised(run) for name, run in arms.items()}
+    observe.times("Steps to generalise, by pruning rate", times, budget=BUDGET, unit="steps")
+
+
 @claim(
     "grokking-tickets/pruning-rate-optimum",
     arms={"dense": DENSE, **AT_RATES},
@@ -58,6 +65,7 @@ def planted_delays(rng):
             rate_10=TICKET, rate_30=DENSE, rate_50=SHUFFLED, rate_70=SHUFFLED, rate_90=INVERTED, label="random masks at high rates"
         ),
     ],
+    shows=[times_to_generalise],
 )
 def the_best_pruning_rate(delays, rate_90, observe):
     """The pruning rate of 0.1, 0.3, 0.5, 0.7, 0.9 whose ticket has the least delay; shown: test accuracy at 0.9.

@@ -13,6 +13,7 @@ SHUFFLED, INVERTED = recipe("modular-ticket-shuffled"), recipe("modular-ticket-i
 OF_RANDOM_LABELS, OTHER_SEED = recipe("modular-ticket-of-random-labels"), recipe("modular-ticket-of-another-seed")
 NORMS = {"l2": recipe("modular-norm-l2"), "l2_each": recipe("modular-norm-l2-each"), "l1": recipe("modular-norm-l1")}
 AT_INITIALISATION = {method: recipe(f"modular-{method}") for method in ("snip", "grasp", "synflow")}
+BUDGET = 1500
 
 
 def generalised(run):
@@ -32,6 +33,13 @@ def delay(dense):
 
 
 DELAYED = [at_least(4, "ratio", delay)]
+
+
+@step
+def times_to_generalise(arms, observe):
+    """Steps until each arm generalises, over seeds."""
+    times = {name: generalised(run) for name, run in arms.items()}
+    observe.times("Steps to generalise: test accuracy above 0.95 three times in a row", times, budget=BUDGET, unit="steps")
 
 
 def shown(observe, **runs):
@@ -55,6 +63,7 @@ def shown(observe, **runs):
         negative(ticket=OF_RANDOM_LABELS, label="mask of random labels"),
         negative(ticket=OTHER_SEED, label="mask of another seed"),
     ],
+    shows=[times_to_generalise],
 )
 def a_ticket_generalises_sooner(ticket, dense, observe):
     """The larger of two log ratios, ticket over dense: steps to generalisation, and these over steps to memorisation.
@@ -79,6 +88,7 @@ def a_ticket_generalises_sooner(ticket, dense, observe):
         negative(ticket=SHUFFLED, label="random mask, density of each layer matched"),
         negative(**dict.fromkeys(NORMS, TICKET), label="ticket against itself"),
     ],
+    shows=[times_to_generalise],
 )
 def it_is_not_the_norm(ticket, dense, l2, l2_each, l1, observe):
     """Log steps to generalisation of the ticket, over those of the fastest of three dense nets of its initial norm.
@@ -101,6 +111,7 @@ def it_is_not_the_norm(ticket, dense, l2, l2_each, l1, observe):
         positive(random=INVERTED, **dict.fromkeys(AT_INITIALISATION, INVERTED), label="inverted masks"),
         negative(random=TICKET, label="ticket in place of the random mask"),
     ],
+    shows=[times_to_generalise],
 )
 def it_is_not_the_sparsity(dense, random, snip, grasp, synflow, observe):
     """Log steps to generalisation of the fastest of four other masks of the ticket's sparsity, over those of the dense net.
@@ -111,6 +122,16 @@ def it_is_not_the_sparsity(dense, random, snip, grasp, synflow, observe):
     others = {"random": random, "SNIP": snip, "GraSP": grasp, "SynFlow": synflow}
     shown(observe, dense=dense, **others)
     return log_ratio(least(generalised(run) for run in others.values()), generalised(dense))
+
+
+@step
+def times_to_choose(ticket, dense, observe):
+    """Steps until the frequency entropy of each net is halfway between the dense net's first and last, over seeds."""
+    values = dense.values("entropy")[1]
+    times = {
+        name: steps_to(run, "entropy", below=(values[0] + values[-1]) / 2) for name, run in (("ticket", ticket), ("dense", dense))
+    }
+    observe.times("Steps until the entropy is halfway", times, budget=BUDGET, unit="steps")
 
 
 @claim(
@@ -125,6 +146,7 @@ def it_is_not_the_sparsity(dense, random, snip, grasp, synflow, observe):
         negative(ticket=SHUFFLED, label="random mask, density of each layer matched"),
         negative(ticket=OTHER_SEED, label="mask of another seed"),
     ],
+    shows=[times_to_choose],
 )
 def frequencies_are_chosen_earlier(ticket, dense, observe):
     """Log steps until the frequency entropy is halfway between the dense net's first and last, of the ticket over the dense net.
