@@ -96,6 +96,13 @@ def learns_with_spare(spare):
     return max(spare.values("in context")[1])
 
 
+@step
+def times_to_learn(none, spare, observe):
+    """Steps until each net learns in context, over seeds."""
+    times = {name: steps_to(run, "in context", above=0.9) for name, run in (("4 labels", none), ("16 labels", spare))}
+    observe.times("Steps to 90 % accuracy on novel classes", times, budget=none.recipe.steps, unit="steps")
+
+
 @claim(
     "abrupt-icl/more-labels-than-pairs",
     arms={"none": recipe("bursty-no-spare-labels"), "spare": MANY},
@@ -107,6 +114,7 @@ def learns_with_spare(spare):
         positive(none=ABSENT_LONGER, label="never in context"),
         negative(none=MANY, spare=NOVEL, label="labels to spare in both"),
     ],
+    shows=[times_to_learn],
     yours=[yours("optimiser", none=recipe("bursty-no-spare-labels"), spare=MANY)],
 )
 def the_net_learns_later_without_spare_labels(none, spare):

@@ -11,6 +11,7 @@ SOLO, FAST, MEDIUM = (recipe(f"label-task-solo{rate}") for rate in ("", "-fast",
 PREVIOUS, EVERY = recipe("label-task-previous-token"), recipe("label-task-all-previous-token")
 LAYER, COPY, MATCH, BLIND = (recipe(f"label-task-{name}") for name in ("layer-one", "copy", "match", "blind"))
 SOLVED = 0.4 * math.log(2)
+BUDGET = 8000
 CLAMPS = {"previous": PREVIOUS, "layer": LAYER, "copy": COPY, "match": MATCH}
 LEAST = {"previous": 1.1, "layer": 1.5, "copy": 3.0, "match": 3.0}  # how many times faster, by the ledger
 
@@ -38,6 +39,13 @@ def match_helps_least():
     return planted(none=310, previous=220, layer=80, copy=42, match=250)
 
 
+@step
+def times_to_learn(arms, observe):
+    """Steps until each arm has learned, over seeds."""
+    times = {name: steps_to(run, "loss", below=SOLVED) for name, run in arms.items()}
+    observe.times("Steps to a loss of 0.4 ln 2", times, budget=BUDGET, unit="steps")
+
+
 @claim(
     "ih-clamp/clamping-removes-plateau",
     arms={"none": SOLO, **CLAMPS},
@@ -50,6 +58,7 @@ def match_helps_least():
         negative(previous=SOLO, layer=SOLO, copy=SOLO, match=SOLO, label="nothing clamped"),
         negative(match=BLIND, label="attention clamped without knowledge of what is asked"),
     ],
+    shows=[times_to_learn],
 )
 def each_clamp_saves_time(times, observe):
     """Smallest of the logs of how many times faster the four clamps make training, each beyond the ledger's factor.
@@ -93,6 +102,7 @@ def clamps_save_time_in_a_fixed_order(times):
         negative(every=SOLO, label="nothing clamped"),
         negative(every=PREVIOUS, label="one head clamped"),
     ],
+    shows=[times_to_learn],
 )
 def clamping_all_of_layer_one_slows(none, every):
     """Log steps to a loss of 0.4 ln 2 with all heads of the first layer held at the token before, over that with none."""

@@ -144,6 +144,13 @@ def the_direct_path_counts_on_the_plateau(course, observe):
     return float(course["direct path"][there].mean() - course["direct path"][-1])
 
 
+@step
+def times_to_learn(arms, observe):
+    """Steps until each arm has learned, over seeds."""
+    times = {name: steps_to(run, "loss", below=SOLVED) for name, run in arms.items()}
+    observe.times("Steps to a loss of 0.4 ln 2", times, budget=8000, unit="steps")
+
+
 @claim(
     "ih-clamp/solo-training-slower",
     arms={"solo": SOLO, "together": ALL},
@@ -155,6 +162,7 @@ def the_direct_path_counts_on_the_plateau(course, observe):
         negative(solo=ALL, label="together twice"),
         negative(solo=FAST, together=MEDIUM, label="twice the rate"),
     ],
+    shows=[times_to_learn],
 )
 def a_head_alone_learns_more_slowly(solo, together):
     """Log steps to a loss of 0.4 ln 2 with one head of the second layer that can write, over that with all eight.
