@@ -53,7 +53,7 @@ class Resumed:
         self.values: list[torch.Tensor | None] = [None] * len(variants)
         self.plain: torch.Tensor
         self.past: Past
-        self.parts: list[list[torch.Tensor]] = [[] for _ in variants]
+        self.measured: torch.Tensor | None = None
         self.seen = [Seen() for _ in variants]
         kinds = sorted({kind for variant in variants for kind, _ in variant.by_place})
         for kind in kinds:
@@ -92,7 +92,7 @@ class Resumed:
         return pace.chosen
 
     def _pass(self, now: list[int], rows: slice, plains: Plains, stream: torch.Tensor, key: tuple[int, bool, int]) -> None:
-        """Some variants on some rows, in one batch; what they measure is added to `parts`."""
+        """Some variants on some rows, in one batch; what they measure is kept in `measured`."""
         layer, inside, first = key
         block = Block(self.lm, [self.variants[at] for at in now], [self.seen[at] for at in now], self.batch, rows, plains, first)
         many = len(now)
@@ -129,8 +129,14 @@ class Resumed:
                 number = now[which]
                 if here.start == 0:
                     self._moved(number, self.reading.cut(part[:1], 0))
-                self.parts[number].append(self.reading.of(part, here))
+                self._keep(number, here, self.reading.of(part, here))
                 at = upto
+
+    def _keep(self, number: int, rows: slice, read: torch.Tensor) -> None:
+        """In one tensor [variants, n, ...]: small ones that stay would break up the memory that logits leave free."""
+        if self.measured is None:
+            self.measured = read.new_empty(len(self.variants), len(self.batch), *read.shape[1:])
+        self.measured[number, rows] = read
 
     def _moved(self, number: int, logits: torch.Tensor) -> None:
         seen = self.seen[number]
@@ -185,7 +191,8 @@ class Resumed:
         neutral = all(seen.moved[at] <= SAME * seen.extent[at] for at in range(len(variant.changes)))
         if seen.still and not neutral:
             return
-        self.values[number] = torch.cat(self.parts[number])
+        assert self.measured is not None
+        self.values[number] = self.measured[number]
         wired = self.lm.instrument.sites_wired
         for at, change in enumerate(variant.changes):
             keys = [(change.at_kind or site.kind, site.layer, site.members(self.lm.size)) for site in change.sites]
