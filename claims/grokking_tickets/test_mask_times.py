@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claimbench import above, at_least, claim, negative, positive, recipe, step, steps_to
 from claimbench.measures.effects import trend
+from claimbench.measures.mask_graphs import jaccard_distance
 from claimbench.measures.times import ratio_of, to_rank
 
 DENSE, LAST = recipe("modular-addition"), recipe("modular-ticket")
@@ -55,6 +56,17 @@ def times_to_generalise(arms, observe):
     observe.times("Steps to generalise, by when the mask was taken", tickets, budget=BUDGET, unit="steps")
 
 
+@step(scope="subject")
+def overlaps(arms, observe):
+    """How many weights the masks share."""
+    kept = {name: run.initial.named_parameters() for name, run in arms.items() if name != "dense"}
+    masks = [{layer: weight != 0 for layer, weight in net} for net in kept.values()]
+    names = [name.replace("_", " ") for name in kept]
+    told = "Weights that both masks keep over those that either keeps; random masks of this size have 0.43."
+    shares = [[1 - jaccard_distance(one, other) for other in masks] for one in masks]
+    observe.matrix("Overlap of the masks, by when they were taken", shares, names, names, unit="Jaccard index", told=told)
+
+
 @claim(
     "grokking-tickets/late-masks-better",
     arms={"dense": DENSE, **MASKS, "last": LAST},
@@ -67,7 +79,7 @@ def times_to_generalise(arms, observe):
         negative(**OF_RANDOM_LABELS, label="masks taken along a training on random labels"),
         negative(**dict.fromkeys(MASKS, LAST), label="the last mask at all times"),
     ],
-    shows=[times_to_generalise],
+    shows=[times_to_generalise, overlaps],
 )
 def later_masks_make_better_tickets(taken, times, observe):
     """Rank correlation, over six masks, of the step at which a mask is taken with how soon its ticket generalises.

@@ -132,12 +132,7 @@ def attention(content: Mapping[str, Any]) -> Markup:
     rings = "".join(f"M{left + k * size - 1} {top + q * size - 1}h{size}v{size}h{-size}z" for q, k in marked)
     ring = [Markup('<path class="ring" d="{}"/>').format(rings)] if rings else []
     labels = [text(str(left - 6), top + at * size + size / 2 + 3, token, anchor="end") for at, token in enumerate(tokens)]
-    labels += [
-        Markup('<text class="tick" transform="translate({:g} {}) rotate(-90)">{}</text>').format(
-            left + at * size + size / 2 + 3, top - 6, token
-        )
-        for at, token in enumerate(tokens)
-    ]
+    labels += [_upright(left + at * size + size / 2 + 3, top - 6, token) for at, token in enumerate(tokens)]
     pairs = sorted(((weight, q, k) for q, row in enumerate(values) for k, weight in enumerate(row) if k < q), reverse=True)[:3]
     most = ", ".join(f"{tokens[q]} (place {q}) to {tokens[k]} (place {k}) {words.number(weight, 2)}" for weight, q, k in pairs)
     wide, tall = left + len(values) * size + 2, top + len(values) * size + 2
@@ -152,6 +147,41 @@ def attention(content: Mapping[str, Any]) -> Markup:
     return frame.format(str(content.get("title") or "attention"), drawn, told)
 
 
+def matrix(content: Mapping[str, Any]) -> Markup:
+    """A map of named rows by named columns, each cell with its number; the note says how to read it."""
+    values: Sequence[Sequence[float | None]] = content["values"]
+    rows, columns = ([str(name) for name in content[side]] for side in ("rows", "columns"))
+    if [len(row) for row in values] != [len(columns)] * len(rows):
+        raise ValueError(f"{len(rows)} rows of {len(columns)} columns are named, the values have another shape")
+    most = max((abs(cell) for row in values for cell in row if cell is not None), default=0.0) or 1.0
+    wide, tall, left = 46, 30, 12 + 7 * max(map(len, rows))
+    top = 10 + 7 * max(map(len, columns))
+    cells: dict[str, list[str]] = {}
+    labels = [text(str(left - 6), top + at * tall + tall / 2 + 4, name, anchor="end") for at, name in enumerate(rows)]
+    labels += [_upright(left + at * wide + wide / 2 + 4, top - 6, name) for at, name in enumerate(columns)]
+    for row, numbered in enumerate(values):
+        for column, cell in enumerate(numbered):
+            x, y = left + column * wide, top + row * tall
+            kind = "absent" if cell is None else f"{'n' if cell < 0 else 'p'}{round(abs(cell) / most * (LEVELS - 1))}"
+            cells.setdefault(kind, []).append(f"M{x} {y}h{wide - 2}v{tall - 2}h{2 - wide}z")
+            if cell is not None:
+                tone = "on-dark" if abs(cell) / most > 0.55 else "on-light"
+                labels.append(text(str(x + wide / 2 - 1), y + tall / 2 + 3, words.number(cell, 2), kind=f"cell {tone}"))
+    fills = [Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths)) for kind, paths in cells.items()]
+    every = [f"{rows[r]} and {columns[c]} {words.number(cell, 2)}" for r, row in enumerate(values) for c, cell in enumerate(row)]
+    said = f"{content.get('title', 'Map')}: {len(rows)} rows of {len(columns)}. {'; '.join(every[:40])}."
+    drawn = Markup('<svg class="heads" role="img" aria-label="{}" width="{}" height="{}">{}</svg>').format(
+        said, left + len(columns) * wide + 2, top + len(rows) * tall + 2, join([*fills, *labels])
+    )
+    frame = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>')
+    return frame.format(str(content.get("title") or "map"), drawn)
+
+
+def _upright(x: float, y: float, name: str) -> Markup:
+    """Text that runs upwards from (x, y)."""
+    return Markup('<text class="tick" transform="translate({:g} {:g}) rotate(-90)">{}</text>').format(x, y, name)
+
+
 def _shown(token: str) -> str:
     """A token of at most ten characters, its blanks and line breaks visible."""
     seen = token.replace(" ", "\u2423").replace("\n", "\u21b5") or "\u2205"
@@ -163,6 +193,7 @@ DRAWN = {
     "survival": times,
     "heads": heads,
     "attention": attention,
+    "matrix": matrix,
     "table": table,
     "value": value,
     "text": paragraph,

@@ -14,7 +14,7 @@ DIGITS = 5
 
 
 class Observations:
-    """Collects curves, tables, per-head maps, values and texts by name."""
+    """Collects curves, tables, maps, graphs, values and texts by name."""
 
     def __init__(self) -> None:
         self.found: dict[str, dict[str, Any]] = {}
@@ -48,6 +48,13 @@ class Observations:
         outlined = [[int(query), int(key)] for query, key in marked]
         self.found[title] = {
             "kind": "attention", "title": title, "unit": "attention", "values": rows, "tokens": list(tokens), "marked": outlined,
+        }  # fmt: skip
+
+    def matrix(self, title: str, values: Any, rows: Sequence[str], columns: Sequence[str], *, unit: str, told: str = "") -> None:
+        """One number for each pair: array [rows, columns], None or NaN where there is none. told: a sentence on how to read it."""
+        self.found[title] = {
+            "kind": "matrix", "title": title, "unit": unit, "values": [numbers(row) for row in values], "rows": list(rows),
+            "columns": list(columns), **({"note": told} if told else {}),
         }  # fmt: skip
 
     def value(self, title: str, value: float, *, unit: str) -> None:

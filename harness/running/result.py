@@ -228,7 +228,8 @@ def merged(replicates: Sequence[Replicate], unit: str) -> dict[str, Any]:
                         found[title]["series"] = []
                         _append_curve(found[title], observation, replicate.index, unit)
                     elif len(replicates) > 1:
-                        found[title]["note"] = f"{unit} {replicate.index}"
+                        which = f"{unit} {replicate.index}"
+                        found[title]["note"] = f"{observation['note']} Shown: {which}." if "note" in observation else which
     for title, (measure, rows) in values.items():
         found[title] = {"kind": "table", "title": title, "unit": measure, "columns": [unit, measure or "value"], "rows": rows}
     return found | {title: times_of_arms(title, observations) for title, observations in times.items()}

@@ -213,6 +213,8 @@ def _ih_clamp() -> list[Doc]:
                       "x_label": "steps", "y_label": "accuracy", "series": [
                           {"name": f"net, seed {seed}", "y": [0.1, 0.2 + seed / 10, 0.8 + seed / 40, None if seed == 3 else 1.0]}
                           for seed in range(4)]},
+            "overlap": {"kind": "matrix", "title": "Overlap of masks", "unit": "Jaccard index", "rows": ["early", "late"],
+                        "columns": ["early", "late"], "values": [[1, 0.52], [0.52, 1]], "note": "Random masks have 0.43."},
             "remark": {"kind": "text", "title": "Seed 2", "text": "Its loss reached the floor at four heads."}},
         recorded={"weights": True, "retrained_seed": 2, "agrees": False},
     )  # fmt: skip

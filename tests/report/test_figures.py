@@ -205,3 +205,14 @@ def test_a_map_of_attention_has_a_cell_for_each_pair_and_its_tokens_escaped() ->
     assert "On 1 ringed place lies 0.9 of" in drawn and drawn.count('class="ring"') == 1
     assert 'aria-label="Looks: 3 tokens. Most: ' in drawn and "(place 2) to" in drawn
     assert "Looks" in observations.observation("x", {**content, "tokens": ["one"]})  # a shape that does not fit is shown as it is
+
+
+def test_a_map_of_named_rows_and_columns_has_a_number_in_each_cell_and_says_them_all() -> None:
+    content = {"kind": "matrix", "title": "Overlap", "values": [[1.0, 0.25], [None, -0.5]], "rows": ["<early>", "late"],
+               "columns": ["early", "late"], "note": "Shared over all."}  # fmt: skip
+    drawn = observations.observation("x", content)
+    assert [drawn.count(f'class="{kind}"') for kind in ("p8", "p2", "n4", "absent")] == [1, 1, 1, 1]
+    assert re.findall(r'class="cell on-\w+"[^>]*>([^<]+)<', drawn) == ["1", "0.25", "\u22120.5"]
+    assert "&lt;early&gt; and late 0.25; late and early \u2013; late and late \u22120.5" in drawn and "<early>" not in drawn
+    assert "Shared over all." in drawn
+    assert "<pre>" in observations.observation("x", {**content, "columns": ["one"]})  # a shape that does not fit

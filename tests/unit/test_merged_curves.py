@@ -15,6 +15,16 @@ def recorded(index: int, x: list[float], y: list[float]) -> Replicate:
     return Replicate(index, {"effect:": {"observations": observe.found}})
 
 
+def test_a_map_says_how_to_read_it_and_which_seed_it_is_of() -> None:
+    observe = Observations()
+    observe.matrix("Overlap", [[1.0, float("nan")]], ["a"], ["a", "b"], unit="Jaccard index", told="More is more.")
+    observe.matrix("Plain", [[1.0]], ["a"], ["a"], unit="1")
+    replicates = [Replicate(index, {"effect:": {"observations": observe.found}}) for index in (3, 4)]
+    found = merged(replicates, "seed")
+    assert found["Overlap"]["values"] == [[1.0, None]]
+    assert [found[title]["note"] for title in ("Overlap", "Plain")] == ["More is more. Shown: seed 3.", "seed 3"]
+
+
 def lines(*replicates: Replicate) -> dict[str, Any]:
     found: dict[str, Any] = merged(replicates, "seed")["Accuracy"]
     return found
