@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from claimbench import above, at_least, below, claim, guard, log_ratio, negative, positive, recipe, step, steps_to
-from claimbench.measures.fourier import frequency_density, phase_balance, product_table, sum_table
+from claimbench.measures.fourier import frequency_density, phase_balance, phases, product_table, sum_table
 from claimbench.measures.times import greatest
 
 SUM, PRODUCT = recipe("modular-followed"), recipe("modular-followed-product")
@@ -58,6 +58,19 @@ def exact_product(rng):
     return frequency_density(table), phase_balance(table), 0.93
 
 
+@step(scope="subject")
+def spectrum(net, observe):
+    """Power of the embedding at each frequency, in the end and before training."""
+    found = {}
+    for name, model in (("in the end", net.model), ("before training", net.initial)):
+        cosine, sine = phases(model.embed.detach())
+        found |= {f"cosine {name}": cosine**2 / (cosine**2 + sine**2).sum(), f"sine {name}": sine**2 / (cosine**2 + sine**2).sum()}
+    observe.curve(
+        "Spectrum of the embedding", range(1, MODULUS // 2 + 1), found, x_label="frequency (waves over all residues)",
+        unit="share of power", told="A peak is a frequency that the network uses; before training all are used alike.",
+    )  # fmt: skip
+
+
 GENERALISED = [at_least(0.95, "accuracy", accuracy_at_end)]
 GUARDS = [guard(net=RANDOM_LABELS, label="random labels"), guard(net=SHORT, label="memorised only")]
 
@@ -71,6 +84,7 @@ GUARDS = [guard(net=RANDOM_LABELS, label="random labels"), guard(net=SHORT, labe
     why="the ledger's bounds; its third, half of the density before training, is 0.5 and follows",
     documented="the embedding is sparse in frequencies, in both phases; exact: density 0.10, balance 0.93 at modulus 97",
     controls=[positive(figures=exact_sum), negative(net=PRODUCT, label="multiplication"), *GUARDS],
+    shows=[spectrum],
 )
 def addition_uses_few_frequencies(figures):
     """Density of the embedding's frequencies (FFD) and balance of their phases (FCR) after addition modulo 59 is learned.
@@ -91,6 +105,7 @@ def addition_uses_few_frequencies(figures):
     why="the ledger's bounds",
     documented="all frequencies, with a cosine bias; exact: density 1.0, balance 0.014 where all keys share a parity",
     controls=[positive(figures=exact_product), negative(net=SUM, label="addition"), *GUARDS],
+    shows=[spectrum],
 )
 def multiplication_uses_all_frequencies(figures):
     """Density of the embedding's frequencies, and how far the balance of phases falls, when multiplication modulo 59 is learned.

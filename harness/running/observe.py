@@ -19,8 +19,10 @@ class Observations:
     def __init__(self) -> None:
         self.found: dict[str, dict[str, Any]] = {}
 
-    def curve(self, title: str, x: Sequence[float], series: Mapping[str, Sequence[float]], *, x_label: str, unit: str) -> None:
-        """Lines over a shared x: `series` maps a label to as many numbers as `x` has."""
+    def curve(
+        self, title: str, x: Sequence[float], series: Mapping[str, Sequence[float]], *, x_label: str, unit: str, told: str = ""
+    ) -> None:
+        """Lines over a shared x: `series` maps a label to as many numbers as `x` has. told: a sentence on how to read them."""
         self.found[title] = {
             "kind": "curve",
             "title": title,
@@ -29,6 +31,7 @@ class Observations:
             "x_label": x_label,
             "y_label": unit,
             "series": [{"name": name, "y": numbers(values)} for name, values in series.items()],
+            **({"note": told} if told else {}),
         }
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, unit: str = "") -> None:
