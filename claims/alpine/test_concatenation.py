@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from claimbench import above, at_least, below, claim, guard, negative, positive, recipe, step
+from claimbench.measures.path_graphs import random_path
+from claimbench.measures.walks import graph_of_lines, walked
 
 NET, JOINED = recipe("paths-waist"), recipe("paths-waist-joined")
 CONTROLS = [
@@ -24,6 +27,24 @@ def solves_pieces(net):
     return last(net, "paths")
 
 
+@step(scope="subject")
+def way(net, rng, observe):
+    """The graph, a path from a source to a target that no line joins, and where the network goes."""
+    lines = net.batch(rng, 4096).ids
+    graph = graph_of_lines(lines, lines.max())
+    source = rng.choice(np.flatnonzero(~graph.adjacent.any(0)))
+    target = rng.choice(np.flatnonzero(~graph.adjacent.any(1)))
+    ways = {
+        "a path that leads there": random_path(rng, graph, source, target),
+        "likeliest steps of the network": walked(net.model, graph, source, target, lines.shape[1]),
+    }
+    told = (
+        "Edges lead from left to right. No line of training goes from the left column to the right one, so a way must be put "
+        "together in the middle. The network's way ends behind a step that is no edge."
+    )
+    observe.graph(f"From node {source} to node {target}", np.argwhere(graph.adjacent), ways, told=told)
+
+
 KNOWS_PIECES = [at_least(0.95, "share", solves_pieces)]
 
 
@@ -35,6 +56,7 @@ KNOWS_PIECES = [at_least(0.95, "share", solves_pieces)]
     why="the ledger's margin over a walk that follows edges",
     documented="pairs that need a concatenation of observed pieces fail (accuracy falls with their number)",
     controls=CONTROLS,
+    shows=[way],
 )
 def pieces_are_not_concatenated(net, observe):
     """Success on pairs that need concatenation, over the share of the source's successors that lead to the target.
@@ -55,6 +77,7 @@ def pieces_are_not_concatenated(net, observe):
     why="the ledger's bound on the fall from at most one observed piece to two",
     documented="pairs that need a concatenation of observed pieces fail (accuracy falls with their number)",
     controls=CONTROLS,
+    shows=[way],
 )
 def success_falls_where_pieces_must_be_joined(net, observe):
     """Share of trained pairs solved, minus share of pairs solved that need concatenation, each step the likeliest of all tokens.

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from . import words
 from .curves import curve, survival
 from .figures import join, text
+from .graph import graph
 
 LEVELS = 9
 
@@ -194,6 +195,7 @@ DRAWN = {
     "heads": heads,
     "attention": attention,
     "matrix": matrix,
+    "graph": graph,
     "table": table,
     "value": value,
     "text": paragraph,

@@ -60,6 +60,16 @@ class Observations:
             "columns": list(columns), **({"note": told} if told else {}),
         }  # fmt: skip
 
+    def graph(
+        self, title: str, edges: Sequence[tuple[int, int]], ways: Mapping[str, Sequence[int]], *, unit: str = "", told: str = ""
+    ) -> None:
+        """A directed graph of numbered nodes, without circles, and named ways on it. told: a sentence on how to read it."""
+        self.found[title] = {
+            "kind": "graph", "title": title, "unit": unit, "edges": [[int(one), int(other)] for one, other in edges],
+            "paths": [{"name": name, "nodes": [int(node) for node in nodes]} for name, nodes in ways.items()],
+            **({"note": told} if told else {}),
+        }  # fmt: skip
+
     def value(self, title: str, value: float, *, unit: str) -> None:
         """A single number."""
         self.found[title] = {"kind": "value", "title": title, "unit": unit, "value": plain(value)}

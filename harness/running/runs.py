@@ -94,6 +94,12 @@ class ArmRun:
 
         return load_checkpoint(self.recipe, self.path, step)
 
+    def batch(self, rng: Any, rows: int) -> Any:
+        """So many rows as the recipe trains on at this seed, drawn from `rng`; whole tables come whole."""
+        from ..training.tasks import task_named
+
+        return task_named(self.recipe.data).batch(rng, rows, seed=self.seed, **self.recipe.options)
+
     def values(self, metric: str) -> tuple[list[float], list[float]]:
         """(steps, values) of a metric over the run, as the measures of curves take them."""
         from ..training import metrics_of

@@ -215,6 +215,8 @@ def _ih_clamp() -> list[Doc]:
                           for seed in range(4)]},
             "overlap": {"kind": "matrix", "title": "Overlap of masks", "unit": "Jaccard index", "rows": ["early", "late"],
                         "columns": ["early", "late"], "values": [[1, 0.52], [0.52, 1]], "note": "Random masks have 0.43."},
+            "way": {"kind": "graph", "title": "From 0 to 3", "edges": [[0, 1], [1, 2], [0, 2], [2, 3]],
+                    "paths": [{"name": "path", "nodes": [0, 1, 2, 3]}, {"name": "network", "nodes": [0, 3]}]},
             "remark": {"kind": "text", "title": "Seed 2", "text": "Its loss reached the floor at four heads."}},
         recorded={"weights": True, "retrained_seed": 2, "agrees": False},
     )  # fmt: skip

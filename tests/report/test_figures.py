@@ -216,3 +216,35 @@ def test_a_map_of_named_rows_and_columns_has_a_number_in_each_cell_and_says_them
     assert "&lt;early&gt; and late 0.25; late and early \u2013; late and late \u22120.5" in drawn and "<early>" not in drawn
     assert "Shared over all." in drawn
     assert "<pre>" in observations.observation("x", {**content, "columns": ["one"]})  # a shape that does not fit
+
+
+def test_a_graph_runs_from_left_to_right_and_its_ways_pass_through_their_nodes() -> None:
+    content = {
+        "kind": "graph", "title": "Ways", "edges": [[0, 1], [1, 2], [0, 2], [2, 3], [4, 3]], "note": "Left to right.",
+        "paths": [{"name": "<path>", "nodes": [0, 1, 2, 3]}, {"name": "jump", "nodes": [0, 3]}],
+    }  # fmt: skip
+    drawn = observations.observation("x", content)
+    nodes = {int(n): (float(x), float(y)) for x, y, n in re.findall(r'cx="([\d.]+)" cy="([\d.]+)".*?<text[^>]*>(\d+)<', drawn)}
+    assert sorted(nodes) == [0, 1, 2, 3, 4]
+    assert all(nodes[one][0] < nodes[other][0] for one, other in content["edges"])
+    assert len(set(nodes.values())) == 5 and nodes[0][0] == nodes[4][0]
+    ways = [re.findall(r"([\d.]+) ([\d.]+)", way) for way in re.findall(r'class="series s\d" d="(M[\d. L]+)"', drawn)[:2]]
+    assert [[(float(x), float(y)) for x, y in way] for way in ways] == [[nodes[n] for n in (0, 1, 2, 3)], [nodes[0], nodes[3]]]
+    assert drawn.count('class="node on"') == 4 and drawn.count('class="node"') == 1
+    assert "Ways: 5 nodes, 5 edges. &lt;path&gt;: 0, 1, 2, 3. jump: 0, 3." in drawn and "0 \u2192 3" in drawn
+    assert "Left to right." in drawn and "<path>" not in drawn
+
+
+def test_a_graph_with_a_circle_is_shown_as_it_is() -> None:
+    content = {"kind": "graph", "title": "Circle", "edges": [[0, 1], [1, 0]], "paths": []}
+    assert "<pre>" in observations.observation("x", content)
+    assert "0 nodes, 0 edges" in observations.observation("x", {**content, "edges": []})
+
+
+def test_neighbours_stand_beside_each_other() -> None:
+    """Two bundles whose numbers are interleaved are drawn without a crossing."""
+    edges = [[0, 11], [2, 11], [4, 11], [1, 10], [3, 10], [5, 10]]
+    drawn = observations.observation("x", {"kind": "graph", "title": "Bundles", "edges": edges, "paths": []})
+    height = {int(n): float(y) for y, n in re.findall(r'cy="([\d.]+)".*?<text[^>]*>(\d+)<', drawn)}
+    crossings = sum((height[a] - height[c]) * (height[b] - height[d]) < 0 for a, b in edges for c, d in edges)
+    assert crossings == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from claimbench import Claim, DeclarationError, Value, above, claim, negative, positive, step
 from claimbench.running import executor, workers
@@ -72,6 +73,9 @@ def lengths(arms, observe):
 def of_one_seed(short, observe):
     """Shown of the first seed alone."""
     observe.value("Seed", short.seed, unit="1")
+    first, again = (short.batch(np.random.default_rng(5), 3).ids for _ in range(2))
+    observe.value("Rows", len(first), unit="1")
+    observe.value("Equal", float((first == again).all()), unit="1")
 
 
 def test_what_is_shown_of_arms_is_shown_of_every_seed_and_leaves_the_effects_in_the_store(tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ def test_what_is_shown_of_arms_is_shown_of_every_seed_and_leaves_the_effects_in_
         assert measured.keys.of(plain, part, 0) == measured.keys.of(shown, part, 0)
     found = session(tmp_path).run(shown)["observations"]
     assert [(arm["name"], arm["runs"], arm["at"]) for arm in found["Steps"]["arms"]] == [("long", 6, [8]), ("short", 6, [4])]
-    assert found["Seed"]["rows"] == [[0, 0]]
+    assert [found[title]["rows"] for title in ("Seed", "Rows", "Equal")] == [[[0, 0]], [[0, 3]], [[0, 1.0]]]
     assert len({path.name for path in tmp_path.rglob("*.json")} - before) == 6 + 1  # what is shown, and nothing else
 
 
