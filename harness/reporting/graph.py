@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,11 @@ def graph(content: Mapping[str, Any]) -> Markup:
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+    """Straight from column to column; what skips one bends over the nodes in between."""
+    drawn = [f"M{points[0][0]:g} {points[0][1]:g}"]
+    for (x, y), (on, up) in itertools.pairwise(points):
+        drawn.append(f"L{on:g} {up:g}" if abs(on - x) <= WIDE else f"Q{(x + on) / 2:g} {(y + up) / 2 - TALL:g} {on:g} {up:g}")
+    return "".join(drawn)
 
 
 def _columns(edges: Sequence[Edge], ways: Sequence[tuple[str, list[int]]]) -> list[list[int]]:

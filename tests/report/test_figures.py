@@ -228,8 +228,11 @@ def test_a_graph_runs_from_left_to_right_and_its_ways_pass_through_their_nodes()
     assert sorted(nodes) == [0, 1, 2, 3, 4]
     assert all(nodes[one][0] < nodes[other][0] for one, other in content["edges"])
     assert len(set(nodes.values())) == 5 and nodes[0][0] == nodes[4][0]
-    ways = [re.findall(r"([\d.]+) ([\d.]+)", way) for way in re.findall(r'class="series s\d" d="(M[\d. L]+)"', drawn)[:2]]
-    assert [[(float(x), float(y)) for x, y in way] for way in ways] == [[nodes[n] for n in (0, 1, 2, 3)], [nodes[0], nodes[3]]]
+    first, second = re.findall(r'class="series s\d" d="(M[^"]+)"', drawn)[:2]
+    through = [(float(x), float(y)) for x, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", first)]
+    assert through == [nodes[n] for n in (0, 1, 2, 3)]
+    (x, y), (on, up) = nodes[0], nodes[3]  # it skips two columns, so it bends over what stands there
+    assert second == f"M{x:g} {y:g}Q{(x + on) / 2:g} {(y + up) / 2 - 26:g} {on:g} {up:g}"
     assert drawn.count('class="node on"') == 4 and drawn.count('class="node"') == 1
     assert "Ways: 5 nodes, 5 edges. &lt;path&gt;: 0, 1, 2, 3. jump: 0, 3." in drawn and "0 \u2192 3" in drawn
     assert "Left to right." in drawn and "<path>" not in drawn
