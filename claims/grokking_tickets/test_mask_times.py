@@ -57,11 +57,11 @@ def times_to_generalise(arms, observe):
 
 
 @step(scope="subject")
-def overlaps(arms, observe):
-    """How many weights the masks share."""
-    kept = {name: run.initial.named_parameters() for name, run in arms.items() if name != "dense"}
-    masks = [{layer: weight != 0 for layer, weight in net} for net in kept.values()]
-    names = [name.replace("_", " ") for name in kept]
+def overlaps(memorised, at_150, at_300, last, observe):
+    """How many weights the masks share; those in between are left out, whose networks would have to be trained for it."""
+    kept = {"memorised": memorised, "at 150": at_150, "at 300": at_300, "last": last}
+    masks = [{layer: weight != 0 for layer, weight in run.initial.named_parameters()} for run in kept.values()]
+    names = list(kept)
     told = "Weights that both masks keep over those that either keeps; random masks of this size have 0.43."
     shares = [[1 - jaccard_distance(one, other) for other in masks] for one in masks]
     observe.matrix("Overlap of the masks, by when they were taken", shares, names, names, unit="Jaccard index", told=told)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from claimbench import above, at_least, below, claim, log_ratio, negative, positive, recipe, step, steps_to
 from claimbench.measures.effects import difference
+from claimbench.measures.mask_graphs import jaccard_distance
 from claimbench.measures.times import greatest, least, ratio_of
 
 DENSE, TICKET, TRANSPLANTED = recipe("modular-addition"), recipe("modular-ticket"), recipe("modular-ticket-transplanted")
@@ -100,6 +102,19 @@ def it_is_not_the_norm(ticket, dense, l2, l2_each, l1, observe):
     return log_ratio(generalised(ticket), least(generalised(run) for run in scaled.values()))
 
 
+@step(scope="subject")
+def overlaps(dense, random, snip, grasp, synflow, observe):
+    """How many weights the masks share with each other, and with that of the ticket."""
+    sizes = {layer: np.abs(weight.detach()) for layer, weight in dense.model.named_parameters()}
+    least = np.quantile(np.concatenate([size.flatten() for size in sizes.values()]), 0.4)
+    masks = {"ticket": {layer: size >= least for layer, size in sizes.items()}}
+    for name, run in {"random": random, "SNIP": snip, "GraSP": grasp, "SynFlow": synflow}.items():
+        masks[name] = {layer: weight != 0 for layer, weight in run.initial.named_parameters()}
+    told = "Weights that both masks keep over those that either keeps; masks of this size at random places have 0.43."
+    shares = [[1 - jaccard_distance(one, other) for other in masks.values()] for one in masks.values()]
+    observe.matrix("Overlap of the masks", shares, list(masks), list(masks), unit="Jaccard index", told=told)
+
+
 @claim(
     "grokking-tickets/not-the-sparsity",
     arms={"dense": DENSE, "random": SHUFFLED, **AT_INITIALISATION},
@@ -111,7 +126,7 @@ def it_is_not_the_norm(ticket, dense, l2, l2_each, l1, observe):
         positive(random=INVERTED, **dict.fromkeys(AT_INITIALISATION, INVERTED), label="inverted masks"),
         negative(random=TICKET, label="ticket in place of the random mask"),
     ],
-    shows=[times_to_generalise],
+    shows=[times_to_generalise, overlaps],
 )
 def it_is_not_the_sparsity(dense, random, snip, grasp, synflow, observe):
     """Log steps to generalisation of the fastest of four other masks of the ticket's sparsity, over those of the dense net.
