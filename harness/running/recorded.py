@@ -1,17 +1,23 @@
-"""Recorded weights: `standard` retrains one seed of each recorded family, drawn by --seed, and requires agreement."""
+"""Recorded weights: `standard` retrains a seed, drawn by --seed, of each family that takes seconds, and requires agreement."""
 
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .store import Store, key_of
 from .streams import stream
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..subjects.family import Family
     from .item import Subject
     from .options import Options
+
+#: Seeds that took longer than this when they were recorded, seconds, are retrained by the profile `full` alone.
+AFFORDABLE = 30.0
 
 
 class Recorded:
@@ -28,7 +34,9 @@ class Recorded:
             return []
         if self.options.profile.retrain == "all":
             return list(range(found.seeds))
-        return [int(stream(self.options.seed, f"retrain/{subject.name}", 0).integers(found.seeds))]
+        drawn = int(stream(self.options.seed, f"retrain/{subject.name}", 0).integers(found.seeds))
+        path = found.weights(drawn)
+        return [drawn] if path is None or _seconds(path) <= AFFORDABLE else []
 
     def retrain(self, subject: Subject, seed: int, measure: bool = True) -> dict[str, Any] | None:
         """The comparison of a retrained seed with its recorded weights; None when missing and `measure` is False."""
@@ -71,6 +79,14 @@ class Recorded:
 
         found = family(subject.name)
         return found if found.recipe is not None and found.recorded is not None else None
+
+
+@cache
+def _seconds(path: Path) -> float:
+    """What a seed took to train when it was recorded."""
+    from ..training import recorded_curve
+
+    return float(recorded_curve(path)["seconds"])
 
 
 def _compare(found: Family, seed: int) -> dict[str, Any]:
