@@ -51,6 +51,15 @@ def copied_long_before():
     return planted_course(112, 450)
 
 
+@step
+def times_of_changes(course, observe):
+    """Steps until dependence and loss are halfway, over seeds."""
+    steps, partner, loss = course["step"], course["partner"], course["loss"]
+    copied = time_to(steps, partner, (partner[0] + partner[-1]) / 2)
+    dropped = time_to(steps, loss, (1 + loss[-1]) / 2, falling=True)
+    observe.times("Steps until halfway", {"dependence on the partner": copied, "loss": dropped}, budget=steps[-1], unit="steps")
+
+
 @claim(
     "icl-gd/copy-layer-precedes-drop",
     arms={"net": NET},
@@ -64,6 +73,7 @@ def copied_long_before():
         negative(course=copied_long_before),
         guard(net=UNIFORM, label="first layer attends to all tokens alike"),
     ],
+    shows=[times_of_changes],
 )
 def copying_comes_before_the_drop(course, observe):
     """Log of the step at which tokens depend on their partner half as much as in the end, over that of the half drop of the loss.

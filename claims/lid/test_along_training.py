@@ -79,6 +79,14 @@ def dimension_falls_where_it_generalises(course, observe):
     return 1 - dimension[-1] / dimension.max()
 
 
+@step
+def times_of_changes(course, observe):
+    """Steps until dimension falls for good and until test accuracy is 0.5, over seeds."""
+    steps, dimension, accuracy = course
+    times = {"fall of dimension": lasting_fall(steps, dimension), "accuracy of 0.5": time_to(steps, accuracy, 0.5)}
+    observe.times("Steps until the fall and until the rise", times, budget=steps[-1], unit="steps")
+
+
 @claim(
     "lid/lid-drop-marks-onset",
     arms={"net": NET, "control": RANDOM_LABELS},
@@ -91,6 +99,7 @@ def dimension_falls_where_it_generalises(course, observe):
         positive(course=planted),
         negative(course=course_of_control, label="dimension under random labels, which does not fall"),
     ],
+    shows=[times_of_changes],
     variants=BY_LIKELIHOOD,
 )
 def the_fall_comes_no_later_than_the_rise(course, observe):

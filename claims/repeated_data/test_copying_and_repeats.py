@@ -60,6 +60,13 @@ def shown(observe, **runs):
         observe.curve(name.capitalize(), steps, lines, x_label="step", unit="attention" if name == "induction" else "nat")
 
 
+@step
+def times_to_match(left, unrepeated, observe):
+    """Steps until the net without repeats has each loss of the net with repeats, over seeds."""
+    times = {name: step_at(*unrepeated.values(name), level=left[name]) for name in ("prose loss", "recall loss")}
+    observe.times("Steps until the net without repeats is as good", times, budget=BUDGET, unit="steps")
+
+
 @claim(
     "repeated-data/copying-hit-hardest",
     arms=PAIR,
@@ -69,6 +76,7 @@ def shown(observe, **runs):
     documented="at 3 % repeats and the worst number of them: effective size a third by the loss on copying, 1 / 1.15 by the loss",
     controls=[positive(left=copying_forgotten), negative(left=undertrained)],
     variants=[variant("whole test loss", elsewhere="test loss")],
+    shows=[times_to_match],
 )
 def copying_is_hit_hardest(left, unrepeated, repeated, observe, elsewhere="prose loss"):
     """Log steps of training that the net with repeats is worth by its loss on prose, minus those by its loss on copying.

@@ -11,6 +11,7 @@ from claimbench import above
 from claimbench.effect import Value
 from claimbench.measures.effects import log_time_ratio
 from claimbench.running.arm_times import times_of_arms
+from claimbench.running.collecting import claims_root, load_all_organisms, load_claims
 from claimbench.running.observe import Observations
 from claimbench.statistics import log_rank, restricted_mean
 
@@ -59,3 +60,13 @@ def test_a_result_holds_one_table_for_all_its_replicates(tmp_path: Path) -> None
     table = result["observations"]["Steps"]
     assert result["verdict"] == "SUPPORTED" and table["kind"] == "survival"
     assert [row[:3] for row in table["rows"]] == [["slow", 6, 6], ["fast", 6, 6]]
+
+
+def test_every_claim_on_the_log_of_steps_shows_its_times() -> None:
+    load_all_organisms([], claims_root().parent)
+    silent = []
+    for name, claim in load_claims([claims_root()], claims_root().parent).items():
+        shown = [claim.function, *(step.function for step in claim.shows)]
+        if any(region.unit == "log steps" for region in claim.holds.values()):
+            silent += [name] * all("times" not in function.__code__.co_names for function in shown)
+    assert not silent, f"no survival curves: {', '.join(silent)}; see docs/reports.md, Pictures"
