@@ -25,7 +25,7 @@ def observation(name: str, content: Mapping[str, Any]) -> Markup:
     title, unit = str(content.get("title") or name), str(content.get("unit") or "")
     unit_text = Markup(' <span class="unit">{}</span>').format(unit) if unit not in ("", "1") else ""
     note = Markup('<p class="note">{}</p>').format(content["note"]) if content.get("note") else ""
-    return Markup('<figure class="observation {}"><figcaption>{}{}</figcaption>{}{}</figure>').format(
+    return Markup('<figure class="observation kind-{}"><figcaption>{}{}</figcaption>{}{}</figure>').format(
         content.get("kind", ""), title, unit_text, drawn, note
     )
 

@@ -215,6 +215,9 @@ def test_a_map_of_named_rows_and_columns_has_a_number_in_each_cell_and_says_them
     assert re.findall(r'class="cell on-\w+"[^>]*>([^<]+)<', drawn) == ["1", "0.25", "\u22120.5"]
     assert "&lt;early&gt; and late 0.25; late and early \u2013; late and late \u22120.5" in drawn and "<early>" not in drawn
     assert "Shared over all." in drawn
+    assert (
+        'class="observation kind-matrix"' in drawn
+    )  # "matrix" alone is the table of findings by subjects, which a script looks for
     assert "<pre>" in observations.observation("x", {**content, "columns": ["one"]})  # a shape that does not fit
 
 
