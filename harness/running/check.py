@@ -165,7 +165,7 @@ def fixed_in_advance(claim: Claim) -> Iterator[Line]:
         yield Line("FAIL", "lock", "not locked: run `claimbench lock` before measuring")
     elif lock["hash"] != committed.protocol_hash(claim):
         yield Line("FAIL", "lock", f"changed since it was locked on {lock['date']}: run `claimbench lock --reason '...'`")
-    elif committed.steps_differ(claim):
+    elif committed.others_than_recorded(claim):
         yield Line("FAIL", "lock", str(lock["amended"]))
     else:
         when = "after a measurement existed" if lock["measured_before"] else "before anything was measured"

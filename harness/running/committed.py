@@ -100,6 +100,25 @@ def fixed(claim: Claim) -> dict[str, dict[str, Any]]:
     }
 
 
+#: What is put on record beside the three: by name, how the report says that it changed.
+ON_RECORD = {"steps": "the code of its steps is another", "arms": "the recipes of its arms are others"}
+
+
+def on_record(claim: Claim) -> dict[str, str]:
+    """Hashes of what is put on record beside region, protocol and schedule: the code of steps, and of arms their recipes."""
+    return {"steps": steps_hash(claim), **({"arms": _arms_hash(claim)} if claim.arms else {})}
+
+
+def _arms_hash(claim: Claim) -> str:
+    """Hash of the values of the recipes that the claim and its controls train by."""
+    controls = [(c.name, {name: c.overrides[name] for name in claim.arms if name in c.overrides}) for c in claim.controls]
+    return _hash([_digests(claim.arms), *([name, _digests(replaced)] for name, replaced in controls if replaced)])
+
+
+def _digests(recipes: Mapping[str, Any]) -> dict[str, str]:
+    return {name: recipe.digest() for name, recipe in recipes.items()}
+
+
 def steps_hash(claim: Claim) -> str:
     """Hash of the code that the claim's author wrote for it: its function, steps, preconditions, and those of controls."""
     replaced = [value for control in claim.controls for value in control.overrides.values() if hasattr(value, "function")]
@@ -135,9 +154,9 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
     amended: str | bool | None = amendments[-1]["reason"] if amendments else False
     if current != entry["hash"]:
         amended = "changed since it was locked; run `claimbench lock` with a reason"
-    elif steps_differ(claim):
+    elif changed := others_than_recorded(claim):
         since = entry.get("steps_date", entry["date"])
-        amended = f"the code of its steps is another than on {since}; run `claimbench lock` with a reason"
+        amended = f"{ON_RECORD[changed[0]]} than on {since}; run `claimbench lock` with a reason"
     return {
         "hash": entry["hash"],
         "date": entry["date"],
@@ -146,27 +165,30 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
     }
 
 
-def steps_differ(claim: Claim) -> bool:
-    """Whether the code of the steps changed since it was last put on record; locks from before this was done have none."""
-    before = read(folder_of(claim), LOCK).get(claim.name, {}).get("parts", {}).get("steps")
-    return before is not None and before != steps_hash(claim)
+def others_than_recorded(claim: Claim) -> list[str]:
+    """What of `on_record` changed since it was put there; locks from before that was done have none."""
+    before = read(folder_of(claim), LOCK).get(claim.name, {}).get("parts", {})
+    if not before.keys() & ON_RECORD.keys():
+        return []
+    return [name for name, now in on_record(claim).items() if before.get(name, now) != now]
 
 
 def lock(claim: Claim, *, measured_before: bool, reason: str = "") -> bool:
     """Lock a claim as it stands today; True when something changed. A change of a locked claim needs a reason.
 
-    Besides region, protocol and schedule the code of its steps is put on record, of older locks when they are next met.
+    Besides region, protocol and schedule the code of its steps and the recipes of its arms are put on record, of older locks
+    when they are next met.
 
     Args:
         measured_before: whether a measurement existed; committed costs or control verdicts say so by themselves.
     """
     content = dict(read(folder_of(claim), LOCK))
     current, today = protocol_hash(claim), date.today().isoformat()
-    parts = {**{name: _hash(part) for name, part in fixed(claim).items()}, "steps": steps_hash(claim)}
+    parts = {**{name: _hash(part) for name, part in fixed(claim).items()}, **on_record(claim)}
     measured = measured_before or was_measured(claim)
     entry = content.get(claim.name)
-    if entry is not None and entry["hash"] == current and not steps_differ(claim):
-        if "steps" not in entry.get("parts", {}):
+    if entry is not None and entry["hash"] == current and not others_than_recorded(claim):
+        if parts.keys() - entry.get("parts", {}).keys():
             write(folder_of(claim), LOCK, {**content, claim.name: {**entry, "parts": parts, "steps_date": today}})
         return False
     if entry is None:

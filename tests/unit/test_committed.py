@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from claimbench import Claim, above, at_least, negative, positive, variant
+from claimbench import claim as declare
 from claimbench.errors import DeclarationError
 from claimbench.running import committed
 from claimbench.running.collecting import claim_files, claims_root, load_all_organisms, load_claims
@@ -17,6 +18,7 @@ from claimbench.running.selecting import selected
 from claimbench.subjects import family as room
 from claimbench.subjects.family import families
 from claimbench.subjects.shipped import shipped_models
+from claimbench.training import Recipe
 from claimbench.verdict import Verdict
 
 import toy_claims
@@ -151,6 +153,45 @@ def test_an_older_lock_gets_the_code_of_its_steps_when_it_is_next_met(tmp_path: 
     kept = committed.read(folder, "lock.json")["large"]
     assert kept["parts"]["steps"] == committed.steps_hash(first) and kept["steps_date"]
     assert "code of its steps" in str((committed.lock_of(changed) or {})["amended"])
+
+
+RECIPE = Recipe(
+    name="short", version=1, model={"class": "llama", "hidden_size": 16}, data="labels", steps=4, evaluate_every=2, batch=8
+)
+
+
+def on_arms(net: Recipe = RECIPE, other: Recipe = RECIPE, planted: Recipe = RECIPE) -> Claim:
+    def effect(net: Any, other: Any) -> float:
+        """The effect."""
+        return 0.0
+
+    controls = [positive(net=planted, label="planted"), negative(other=RECIPE, label="lacking")]
+    arms = {"net": net, "other": other}
+    return declare("toy/arms", arms=arms, holds=above(0.5, unit="nat"), why="ours", documented="none", controls=controls)(effect)
+
+
+@pytest.mark.parametrize("changed", ["net", "other", "planted"])
+def test_recipes_of_arms_are_on_record_and_their_change_is_an_amendment(changed: str, folder: Path) -> None:
+    """Those of controls too."""
+    first, longer = on_arms(), on_arms(**{changed: RECIPE.with_(steps=8)})
+    committed.lock(first, measured_before=False)
+    assert (committed.lock_of(on_arms()) or {})["amended"] is False
+    assert "recipes of its arms are others" in str((committed.lock_of(longer) or {})["amended"])
+    with pytest.raises(DeclarationError, match="say why with --reason"):
+        committed.lock(longer, measured_before=False)
+    assert committed.lock(longer, measured_before=True, reason="longer")
+    (amendment,) = committed.amendments_of(longer)
+    assert amendment["changed"] == ["arms"] and not committed.others_than_recorded(longer)
+
+
+def test_a_lock_that_has_the_code_of_steps_gets_the_recipes_when_it_is_next_met(folder: Path) -> None:
+    made = on_arms()
+    committed.lock(made, measured_before=False)
+    entry = json.loads((folder / "lock.json").read_text())
+    del entry["effect"]["parts"]["arms"]
+    (folder / "lock.json").write_text(json.dumps(entry))
+    assert not committed.lock(made, measured_before=False)
+    assert set(committed.read(folder, "lock.json")["effect"]["parts"]) == {"region", "protocol", "schedule", "steps", "arms"}
 
 
 def test_a_committed_file_is_never_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
