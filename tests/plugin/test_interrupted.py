@@ -132,7 +132,7 @@ def told(lab: Lab, folder: str) -> dict[str, object]:
 @pytest.mark.slow
 def test_ctrl_c_while_the_command_measures_judges_what_there_is(lab: Lab) -> None:
     waiting = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\nreturn level"
-    lab.claims(claim("first") + claim("second", body=waiting))
+    lab.claims(claim("first") + claim("second", on='causal_lm(organism="mixed")', body=waiting))  # not measured side by side
     process = subprocess.Popen(
         [
             sys.executable,
@@ -162,7 +162,7 @@ def test_ctrl_c_while_the_command_measures_judges_what_there_is(lab: Lab) -> Non
     assert process.returncode == 130 and "what is measured stays measured" in output, output
     assert "Traceback" not in output, output
     assert lab.verdicts() == {"first[strong]": "SUPPORTED"}
-    assert lab.results()["missing"] == ["claims/test_toy.py::second[strong]"]
+    assert lab.results()["missing"] == ["claims/test_toy.py::second[mixed]"]
 
 
 def test_a_ctrl_c_that_comes_while_code_is_made_gives_the_exit_code(tmp_path: Path) -> None:
