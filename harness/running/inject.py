@@ -89,6 +89,8 @@ class Injector:
         self.shared = {} if shared is None else shared
         self.own = own
         self.of_subject = of_subject
+        self.taken: list[Any] = []
+        """Receipts that came along with values computed before, as often as they did."""
         self.drawn: list[str] = []
         """The state in which each random stream was handed out, so that two replicates with the same data are seen."""
 
@@ -141,22 +143,19 @@ class Injector:
         known = self.shared.get(key)
         if known is not None:
             self.drawn += known.drawn
-            self._take(known.receipts)
+            self.taken += known.receipts
+            self._receipts[:] = _each_once([*self._receipts, *known.receipts])
             return known.value
-        drawn, receipts = len(self.drawn), len(self._receipts)
+        drawn, taken, receipts = len(self.drawn), len(self.taken), len(self._receipts)
         value = self.call(found.function, original)
-        self.shared[key] = Computed(value, self.drawn[drawn:], self._receipts[receipts:])
+        rests_on = _each_once([*self.taken[taken:], *self._receipts[receipts:]])  # what was taken before is not recorded again
+        self.shared[key] = Computed(value, self.drawn[drawn:], rests_on)
         return value
 
     @property
     def _receipts(self) -> list[Any]:
         """What the subject recorded so far for the part that is measured."""
         return [] if self.lm is None else self.lm.recorder.receipts
-
-    def _take(self, receipts: Sequence[Any]) -> None:
-        """Record receipts of what was computed before, each once: the value rests on those interventions here too."""
-        known = {id(receipt) for receipt in self._receipts}
-        self._receipts.extend(receipt for receipt in receipts if id(receipt) not in known)
 
     def _key(self, function: Callable[..., Any], original: str | None) -> Hashable:
         """What the value of a step depends on, so that it is shared only where all that it can see is the same."""
@@ -171,6 +170,11 @@ class Injector:
             tuple(sorted((name, id(run)) for name, run in self.arms.items() if {name, "arms"} & names)),
             self.own if "observe" in names else None,
         )
+
+
+def _each_once(receipts: Sequence[Any]) -> list[Any]:
+    """The same receipts in their order, none twice."""
+    return list({id(receipt): receipt for receipt in receipts}.values())
 
 
 def step_functions(values: Mapping[str, Any]) -> list[Callable[..., Any]]:

@@ -90,3 +90,23 @@ def test_receipts_come_along_with_a_value_that_another_item_computed() -> None:
     value = Injector(lm, 0, 0, {}, shared=shared).call(asks_twice)
     assert [receipt.intervention for receipt in lm.recorder.receipts] == ["without 0.1 (zero)"]
     assert lm.recorder.forward_passes == 0 and value is next(iter(shared.values())).value
+
+
+def rests_on_both(weakened, again):
+    return again
+
+
+def asks_last(again):
+    return again
+
+
+def test_a_value_brings_the_receipts_of_what_it_rests_on_also_where_these_were_there_before() -> None:
+    """`again` was computed when the receipt of `weakened` was recorded already; who asks for `again` alone gets it too."""
+    lm, shared = tiny_lm("gpt2"), Values()
+    Injector(lm, 0, 0, {}, shared=shared).call(first_asks)
+    lm.recorder.reset()
+    Injector(lm, 0, 0, {}, shared=shared).call(rests_on_both)
+    assert [receipt.intervention for receipt in lm.recorder.receipts] == ["without 0.1 (zero)"]
+    lm.recorder.reset()
+    Injector(lm, 0, 0, {}, shared=shared).call(asks_last)
+    assert [receipt.intervention for receipt in lm.recorder.receipts] == ["without 0.1 (zero)"]
