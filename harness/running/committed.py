@@ -168,8 +168,6 @@ def lock_of(claim: Claim) -> dict[str, Any] | None:
 def others_than_recorded(claim: Claim) -> list[str]:
     """What of `on_record` changed since it was put there; locks from before that was done have none."""
     before = read(folder_of(claim), LOCK).get(claim.name, {}).get("parts", {})
-    if not before.keys() & ON_RECORD.keys():
-        return []
     return [name for name, now in on_record(claim).items() if before.get(name, now) != now]
 
 
