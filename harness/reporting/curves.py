@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from . import words
-from .figures import Axis, axis, join, line, picture, text, tick_labels
+from .figures import Axis, axis, join, legend, line, picture, text, tick_labels
 
 HEIGHT = 180.0
 TOP, BOTTOM = 8.0, HEIGHT - 22
@@ -195,10 +195,7 @@ def _legend(series: Sequence[Series]) -> Markup:
     if len(series) < 2 and not series[0]["name"]:
         return Markup("")
     each = f", each of {len(series) // len(groups)}" if len(groups) < len(series) else ""
-    sample = Markup('<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>')
-    return Markup('<ul class="legend">{}</ul>').format(
-        join(sample.format(index % 6, f"{name or 'replicates'}{each}") for name, index in groups.items())
-    )
+    return legend((index, f"{name or 'replicates'}{each}") for name, index in groups.items())
 
 
 def _of_band(series: Sequence[Series]) -> Markup:

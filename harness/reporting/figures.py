@@ -71,6 +71,17 @@ def join(parts: Iterable[str]) -> Markup:
     return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts))
 
 
+def legend(names: Iterable[tuple[int, str]]) -> Markup:
+    """A list of lines: the style of each, and what it is."""
+    sample = Markup('<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>')
+    return Markup('<ul class="legend">{}</ul>').format(join(sample.format(style % 6, name) for style, name in names))
+
+
+def scrolled(title: str, drawn: Markup) -> Markup:
+    """What may be wider than the page, in a frame that scrolls, by hand or by keys."""
+    return Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>').format(title, drawn)
+
+
 def line(x1: str, x2: str, y1: float, y2: float, kind: str) -> Markup:
     return Markup(f'<line class="{kind}" x1="{x1}" x2="{x2}" y1="{y1:g}" y2="{y2:g}"/>')
 

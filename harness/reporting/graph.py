@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .figures import join
+from .figures import join, legend, scrolled
 
 WIDE, TALL, MARGIN, RADIUS = 96, 26, 16, 10
 SWEEPS = 4
@@ -43,8 +43,8 @@ def graph(content: Mapping[str, Any]) -> Markup:
     figure = Markup('<svg class="heads" role="img" aria-label="{}" width="{}" height="{}">{}</svg>').format(
         f"{content.get('title', 'Graph')}: {len(places)} nodes, {len(edges)} edges.{told}", *size, join(drawn)
     )
-    frame = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>{}')
-    return frame.format(str(content.get("title") or "graph"), figure, _legend(ways))
+    named = legend((at, f"{name}: {' → '.join(map(str, nodes))}") for at, (name, nodes) in enumerate(ways))
+    return scrolled(str(content.get("title") or "graph"), figure) + named
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:
@@ -84,9 +84,3 @@ def _ordered(columns: list[list[int]], edges: Sequence[Edge]) -> list[list[int]]
             column.sort(key=lambda node, near=near: sum(near[node]) / len(near[node]) if near[node] else height[node])  # type: ignore[misc]
             height |= {node: row - len(column) / 2 for row, node in enumerate(column)}
     return columns
-
-
-def _legend(ways: Sequence[tuple[str, list[int]]]) -> Markup:
-    sample = Markup('<li><svg width="28" height="8" aria-hidden="true"><path class="series s{}" d="M0 4H28"/></svg> {}</li>')
-    told = (f"{name}: {' → '.join(map(str, nodes))}" for name, nodes in ways)
-    return Markup('<ul class="legend">{}</ul>').format(join(sample.format(at % 6, text) for at, text in enumerate(told)))

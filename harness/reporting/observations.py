@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from . import words
 from .curves import curve, survival
-from .figures import join, text
+from .figures import join, scrolled, text
 from .graph import graph
 
 LEVELS = 9
@@ -58,10 +58,8 @@ def table(content: Mapping[str, Any]) -> Markup:
             shown = words.number(cell) if isinstance(cell, int | float) else "–" if cell is None else str(cell)
             cells.append(Markup('<td class="{}" dir="auto">{}</td>').format(kind, shown))
         body.append(Markup("<tr>{}</tr>").format(join(cells)))
-    return Markup(
-        '<div class="scroll" tabindex="0" role="group" aria-label="{}"><table><thead><tr>{}</tr></thead>'
-        "<tbody>{}</tbody></table></div>"
-    ).format(str(content.get("title") or "table"), head, join(body))
+    drawn = Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, join(body))
+    return scrolled(str(content.get("title") or "table"), drawn)
 
 
 def times(content: Mapping[str, Any]) -> Markup:
@@ -112,8 +110,7 @@ def heads(content: Mapping[str, Any]) -> Markup:
         ", ".join(f"{layer}.{head}" for layer, head in sorted(marked))
     ) if marked else ""  # fmt: skip
     told = Markup('<p class="note">Columns are heads. Strongest, as layer.head: {}.{}</p>').format(top_heads or "none", chosen)
-    frame = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>{}')
-    return frame.format(str(content.get("title") or "heads"), drawn, told)
+    return scrolled(str(content.get("title") or "heads"), drawn) + told
 
 
 def attention(content: Mapping[str, Any]) -> Markup:
@@ -144,8 +141,7 @@ def attention(content: Mapping[str, Any]) -> Markup:
     if marked:
         share = sum(values[query][key] for query, key in marked) / len(marked)
         told += f" On {words.count(len(marked), 'ringed place')} lies {words.number(share, 2)} of a row’s attention on average."
-    frame = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div><p class="note">{}</p>')
-    return frame.format(str(content.get("title") or "attention"), drawn, told)
+    return scrolled(str(content.get("title") or "attention"), drawn) + Markup('<p class="note">{}</p>').format(told)
 
 
 def matrix(content: Mapping[str, Any]) -> Markup:
@@ -174,8 +170,7 @@ def matrix(content: Mapping[str, Any]) -> Markup:
     drawn = Markup('<svg class="heads" role="img" aria-label="{}" width="{}" height="{}">{}</svg>').format(
         said, left + len(columns) * wide + 2, top + len(rows) * tall + 2, join([*fills, *labels])
     )
-    frame = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>')
-    return frame.format(str(content.get("title") or "map"), drawn)
+    return scrolled(str(content.get("title") or "map"), drawn)
 
 
 def _upright(x: float, y: float, name: str) -> Markup:
