@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..claim import Claim
-from ..statistics import Seeds
 from ..subjects.lm import LM
 from ..verdict import Verdict
 from .audit_faults import FAULTS, HALF_MISSING, MEASURED, OUTLIER, SHARED, WATCHING, Fault, Log, wild
@@ -163,17 +162,12 @@ def settle(session: Session, item: Item, replicates: Sequence[Replicate] = ()) -
     """
     have = list(replicates)
     standing = session.stand(item, have)
-    while standing.wants > len(have) and (session.measurer.ready(item, len(have)) or len(have) < _first_look(session, item)):
+    while standing.wants > len(have) and (session.measurer.ready(item, len(have)) or len(have) < session.first_look(item)):
         replicate = session.measurer.replicate(item, len(have))
         assert replicate is not None
         have.append(replicate)
         standing = session.stand(item, have)
     return standing, have
-
-
-def _first_look(session: Session, item: Item) -> int:
-    design = session.design(item)
-    return design.looks[0] if isinstance(design, Seeds) else design.most
 
 
 def _under(fault: Fault, base: Item, honest: _Honest, session: Session) -> Found:

@@ -11,7 +11,7 @@ from ..control import Control
 from ..effect import Value
 from ..errors import UsageError
 from ..verdict import Verdict
-from .fresh import CALIBRATION, aligned, renewable, replicates_from, whole_verdict
+from .fresh import CALIBRATION, aligned, cheap, renewable, replicates_from, whole_verdict
 from .item import Item, Subject, items_of, named_subject
 from .judging import effects_of
 from .measure import Replicate
@@ -47,11 +47,11 @@ class Trial:
     @property
     def direct(self) -> bool:
         """Whether fresh verdicts can be had; else a pool of the subject's own seeds is drawn from."""
-        return renewable(self.subject)
+        return renewable(self.subject) or cheap(self.item)
 
 
 def trials_of(claim: Claim, identity: str) -> list[Trial]:
-    """Positive and negative controls, and the claim's own subjects for their spread.
+    """Positive and negative controls, and the claim's own families and arms for their spread.
 
     A control that replaces a step runs on the claim's own subjects, and where those cannot be had afresh also on the
     constructed subject of a positive control: there whole verdicts cost seconds.
@@ -66,7 +66,7 @@ def trials_of(claim: Claim, identity: str) -> list[Trial]:
         what = "power" if control.kind == "positive" else "null"
         places = [named_subject(control.on)] if control.on is not None else [*own, *(built if what == "null" else [])]
         found += [Trial(claim, identity, what, place, control) for place in places]
-    return found + [Trial(claim, identity, "edge", subject, None) for subject in own if subject.kind == "family"]
+    return found + [Trial(claim, identity, "edge", subject, None) for subject in own if subject.kind in ("family", "recipe")]
 
 
 def block(trial: Trial, session: Session, number: int) -> Block:
@@ -74,7 +74,10 @@ def block(trial: Trial, session: Session, number: int) -> Block:
 
     Of a negative control what counts is whether it is SUPPORTED; it ends when that is settled.
     """
-    standing, replicates = whole_verdict(session, trial.item, _start(trial, session, number), support_only=trial.what == "null")
+    start, item = _start(trial, session, number), trial.item
+    if item.arms:
+        session.measurer.train(item, range(start, start + session.first_look(item)))
+    standing, replicates = whole_verdict(session, item, start, support_only=trial.what == "null")
     return {"verdict": standing.verdict.value, "effects": _effects(replicates)}
 
 
@@ -99,8 +102,9 @@ def pool(trial: Trial, session: Session) -> Block:
     Of arms those up to the first look, and further ones as far as they are recorded or stored: a pool is worth no training.
     """
     item, design = trial.item, session.design(trial.item)
-    first = design.looks[0] if hasattr(design, "looks") else design.most
-    n = next((index for index in range(first, design.most) if not session.measurer.ready(item, index)), design.most)
+    n = next(
+        (index for index in range(session.first_look(item), design.most) if not session.measurer.ready(item, index)), design.most
+    )
     return {"effects": _effects(replicates_from(session, item, 0, n))}
 
 
@@ -174,7 +178,7 @@ def _moved(trial: Trial, session: Session, values: Sequence[Sequence[Mapping[str
     from ..statistics import Seeds, at_the_edge, judge, supportable
 
     design, regions = session.design(trial.item), trial.claim.holds
-    first = design.looks[0] if isinstance(design, Seeds) else design.most
+    first = session.first_look(trial.item)
     for number, mine in enumerate(values):
         others = [one for other, some in enumerate(values) if other != number for one in some[:first]]
         moved = at_the_edge(mine, regions, design, only=name, typical_of=others)

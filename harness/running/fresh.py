@@ -3,7 +3,7 @@
 A verdict reads replicates 0, 1, 2, ... up to its largest look. Pilots and calibration read ranges of their own, far
 beyond, so what they have seen can never count towards a verdict: they are burned by where they lie, whatever is
 remembered of them. A constructed family makes a network of any seed, a simulation runs at any, a given model takes any
-batch of prompts; a recorded family trains the seeds it has no weights for.
+batch of prompts; a recorded family trains the seeds it has no weights for, and arms are trained.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..verdict import Verdict
 from .item import Item, Subject
 from .judging import Standing, stand
 from .measure import Measurer, Replicate
+from .runs import recorded_seconds
 from .session import Session
 from .subjects import Subjects
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: The first index of pilot replicates, and of calibration. A verdict's own indices end far below.
 PILOTS, CALIBRATION = 1_000_000, 2_000_000
+#: Arms that were trained in so many seconds in all when they were recorded are trained afresh for every verdict.
+CHEAP = 4.0
 #: How many other seeds a fresh one can be compared with.
 SIBLINGS = 10
 
@@ -39,6 +42,11 @@ def renewable(subject: Subject) -> bool:
 
         return family(subject.name).recipe is None
     return subject.kind in ("simulation", "model")
+
+
+def cheap(item: Item) -> bool:
+    """Whether fresh seeds of all the arms of an item take seconds to train, as those did that are recorded."""
+    return item.subject.kind == "recipe" and recorded_seconds(item.arms.values()) <= CHEAP
 
 
 class FreshSubjects(Subjects):
@@ -94,6 +102,8 @@ def aligned(start: int, per_cluster: int) -> int:
 
 def replicates_from(session: Session, item: Item, start: int, n: int) -> list[Replicate]:
     """`n` replicates from index `start` on, counted from 0 as a verdict counts."""
+    if item.arms and n > 1:
+        session.measurer.train(item, range(start, start + n))
     found = (session.measurer.replicate(item, start + i) for i in range(n))
     return [Replicate(i, one.parts) for i, one in enumerate(found) if one is not None]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidMeasurement, LoadError, NotApplicable
@@ -305,6 +306,28 @@ class Runs:
 def recorded_folder(base: Path, recipe: Recipe) -> Path:
     """Where the recorded runs of a recipe lie below a folder."""
     return base / f"{recipe.name}-{recipe.digest()[:8]}"
+
+
+def recorded_seconds(recipes: Iterable[Recipe]) -> float:
+    """Seconds that a seed of each recipe, and of those it begins from, took when it was recorded; infinite where none was."""
+    from ..subjects.shipped import shipped_root
+    from ..training import resolved
+
+    needed: dict[str, Recipe] = {}
+    waiting = [resolved(recipe) for recipe in recipes]
+    while waiting:
+        recipe = waiting.pop()
+        needed[recipe.digest()] = recipe
+        waiting += [resolved(recipe.of)] if recipe.of is not None else []
+    return sum(_seconds(recorded_folder(shipped_root() / "fixtures" / "runs", recipe)) for recipe in needed.values())
+
+
+@cache
+def _seconds(folder: Path) -> float:
+    from ..training import recorded_curve
+
+    found = [float(recorded_curve(path.with_suffix(".safetensors"))["seconds"]) for path in folder.glob("*.json")]
+    return median(found) if found else math.inf
 
 
 def _run_name(code: str, recipe: Recipe) -> str:

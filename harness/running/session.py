@@ -87,6 +87,13 @@ class Session:
         """How the replicates of an item are looked at."""
         return self.options.profile.design(item)
 
+    def first_look(self, item: Item) -> int:
+        """After how many replicates an item is first judged; of prompts how many it may take."""
+        from ..statistics import Seeds
+
+        design = self.design(item)
+        return design.looks[0] if isinstance(design, Seeds) else design.most
+
     def paper(self, claim: Claim) -> Paper | None:
         """The paper card beside a claim's file, None where there is none."""
         if claim.file not in self._papers:

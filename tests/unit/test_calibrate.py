@@ -15,7 +15,7 @@ from claimbench.errors import DeclarationError, UsageError
 from claimbench.reporting import words
 from claimbench.running import calibrate, committed, fresh, keep
 from claimbench.running.calibrate import Trial, block, completed, pool, rates_of, trials_of
-from claimbench.running.collecting import load_claims
+from claimbench.running.collecting import load_all_organisms, load_claims
 from claimbench.running.measure import Measurer
 from claimbench.running.options import checked
 from claimbench.running.power import power, power_text
@@ -46,6 +46,7 @@ class Memory:
         return contextlib.nullcontext()
 
 
+ROOT = Path(__file__).parents[2]
 CONTROLS = [positive(on="planted"), negative(level=nothing), negative(on="lacking")]
 
 
@@ -194,6 +195,22 @@ def test_a_recorded_family_is_a_pool_and_the_constructed_one_stands_beside_it(
     drawn = [row for row in found if row["tier"] == "resampled"]
     assert len(drawn) == 3 and {row["independent"] for row in drawn} == {1}
     assert not any(row["meets"] for row in drawn) and {words.met(row) for row in drawn} == {"not counted"}
+
+
+def test_arms_that_train_in_seconds_are_trained_afresh_and_others_are_a_pool(tmp_path: Path) -> None:
+    load_all_organisms([], ROOT)
+    folders = [ROOT / "claims" / name for name in ("icl_gd", "abrupt_icl")]
+    claims = {one.name: one for one in load_claims(folders, ROOT).values()}
+    quick = trials_of(claims["its_loss_is_that_of_the_step"], "quick")
+    assert {one.subject.kind for one in quick} == {"recipe"} and all(one.direct for one in quick)
+    assert [one.what for one in quick].count("edge") == 1
+    slow = trials_of(claims["it_does_not_fade"], "slow")
+    assert [one.what for one in slow].count("edge") == 1 and not any(one.direct for one in slow)
+    by_hand = next(one for one in quick if one.what == "power")
+    made = block(by_hand, fresh.fresh_session(checked(store=tmp_path)), 1)
+    assert made["verdict"] == "SUPPORTED" and len(made["effects"]) == 6
+    seeds = {int(path.stem) for path in (tmp_path / "runs").rglob("*.json")}
+    assert seeds == {fresh.CALIBRATION + 11 + index for index in range(6)}
 
 
 def test_a_pool_is_worth_no_training(tmp_path: Path, made: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
