@@ -28,13 +28,13 @@ def by_paper(results: Results, catalogue: Results) -> str:
     known = Counter(entry["paper"] for entry in catalogue)
     ready = Counter(entry["paper"] for entry in catalogue if entry["status"] == "executable")
     rows = []
-    for paper, here in groupby(results, key=lambda result: result["finding"].partition("/")[0]):
-        own = list(here)
+    judged = {paper: list(own) for paper, own in groupby(results, key=lambda result: result["finding"].partition("/")[0])}
+    for paper in sorted(known):
+        own = judged.get(paper, [])
         verdicts = Counter(result["verdict"] for result in own)
         rows.append([paper, f"{ready[paper]} of {known[paper]}", len(own), *(verdicts[name] or "" for name in _columns(results))])
     total = Counter(result["verdict"] for result in results)
-    ran = {row[0] for row in rows}
-    rows.append(["in all", f"{sum(ready[p] for p in ran)} of {sum(known[p] for p in ran)}", len(results)])
+    rows.append(["in all", f"{ready.total()} of {known.total()}", len(results)])
     rows[-1] += [total[name] or "" for name in _columns(results)]
     names = [name.lower().replace("_", " ") for name in _columns(results)]
     return tabulate(rows, headers=["paper", "findings with a claim", "claims", *names], tablefmt="pipe")
@@ -75,9 +75,10 @@ def main(arguments: list[str]) -> int:
 
 def _page(document: dict[str, Any], results: Results) -> Iterator[str]:
     yield "# Verdicts of one run\n"
-    yield "Every claim with its controls, by `make claims PROFILE=smoke` on the small networks that ship: six seeds at most, where"
-    yield "a negative control of several effects stays undecided (to refute one of two takes eleven). A REFUTED or INCONCLUSIVE"
-    yield "that is committed with its reason is green; the reasons stand in [papers and findings](catalogue.md).\n"
+    measured = f"measured on {document['created'][:10]} (profile {document['profile']}, seed {document['seed']})"
+    yield f"Every claim with its controls on the small networks that ship, as {measured}; `python docs/site/tables.py"
+    yield "report/results.json` writes this page. A REFUTED or INCONCLUSIVE that is committed with its reason is green; the reasons"
+    yield "stand in [papers and findings](catalogue.md).\n"
     yield by_claim(results, held(document["results"]))
 
 

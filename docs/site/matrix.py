@@ -1,0 +1,45 @@
+"""The matrix of docs/real-run.md, claims by models: `python docs/site/matrix.py step-3000/results.json models/results.json ...`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+PAGE = Path(__file__).resolve().parents[1] / "real-run.md"
+BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
+LETTERS = {"SUPPORTED": "**S**", "REFUTED": "R", "INCONCLUSIVE": "I", "NOT_APPLICABLE": "N", "INVALID": "invalid", "ERROR": "error"}
+
+
+def matrix(results: list[dict[str, Any]]) -> str:
+    """A row for each claim, a column for each subject in the order of the results; later results replace earlier ones."""
+    own = [result for result in results if result["control"] is None]
+    subjects = list(dict.fromkeys(result["subject"] for result in own))
+    rows: dict[str, dict[str, str]] = {}
+    for result in sorted(own, key=lambda result: str(result["finding"])):
+        claim = result["item"].rpartition("::")[2].partition("[")[0].replace("_", " ")
+        cells = rows.setdefault(f"{result['finding']}: {claim}", {})
+        cells[result["subject"]] = LETTERS[result["verdict"]] + (" *" if unsound(result) else "")
+    table = [[name, *(cells.get(subject, "–") for subject in subjects)] for name, cells in rows.items()]
+    return tabulate(table, headers=["claim", *subjects], tablefmt="pipe")
+
+
+def unsound(result: dict[str, Any]) -> bool:
+    """Whether a control of the claim came out as it must not on this subject."""
+    return result.get("sound") is False
+
+
+def main(arguments: list[str]) -> int:
+    """Write the matrix into the page."""
+    results = [result for name in arguments for result in json.loads(Path(name).read_text())["results"]]
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{matrix(results)}\n{END}{rest.partition(END)[2]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
