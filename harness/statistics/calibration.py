@@ -151,10 +151,16 @@ def at_the_edge(
         if region.of == "rate":
             raise UsageError(f"effect {name!r} is an event, which cannot be moved to the edge; calibrate it by a control")
         lows, highs = _on_scale(reference, name, region)
-        by = min((_shift(name, lows, highs, region.forward(edge), region, design) for edge in region.edges), key=abs)
+        shifts = [(_shift(name, lows, highs, region.forward(edge), region, design), edge) for edge in region.edges]
+        by, edge = min(shifts, key=lambda shift: abs(shift[0]))
         for one, low, high in zip(moved, *_on_scale(replicates, name, region), strict=True):
-            one[name] = Value(region.backward(float(low) + by), region.backward(float(high) + by))
+            one[name] = Value(*(_on_edge(region.backward(float(end) + by), edge) for end in (low, high)))
     return moved
+
+
+def _on_edge(value: float, edge: float) -> float:
+    """The edge itself where rounding alone parts a moved value from it: equal effects would all lie on one side of it."""
+    return edge if math.isclose(value, edge, rel_tol=1e-12, abs_tol=1e-12) else value
 
 
 def coins_at_the_edge(region: Region, design: Seeds) -> SupportRate:

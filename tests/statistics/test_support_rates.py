@@ -69,6 +69,14 @@ def test_seeds_are_moved_so_that_their_median_is_on_the_edge():
     assert ends[0]["effect"].low == pytest.approx(0.1) and ends[0]["effect"].high == math.inf
 
 
+def test_equal_effects_come_to_lie_on_the_edge_and_not_a_rounding_beside_it():
+    censored = [{"effect": Value(math.log(4 if seed == 0 else 6), math.inf)} for seed in range(6)]
+    regions = {"effect": above(math.log(2))}
+    moved = at_the_edge(censored, regions, Seeds())
+    assert [one["effect"].low for one in moved[1:]] == [math.log(2)] * 5
+    assert resampled(moved, regions, Seeds(), rng=np.random.default_rng(0), verdicts=50).share == 0
+
+
 def test_prompts_are_moved_so_that_their_clipped_mean_is_on_the_edge():
     rng = np.random.default_rng(1)
     design = Prompts({"effect": 1.0})
