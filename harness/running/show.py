@@ -8,6 +8,7 @@ from typing import Any
 
 from ..claim import Claim
 from ..paper import find_finding, read_cards
+from ..region import Region
 from ..reporting import words
 from . import committed
 from .collecting import claims_root, load_all_organisms, load_claims
@@ -40,9 +41,16 @@ def _counted(row: Mapping[str, Any]) -> str:
     return f"{row['tier']}, bound {words.met(row)}" if counted else str(row["tier"])
 
 
+def _clipped(region: Region, bound: float) -> str:
+    """At which half-width the effects of prompt batches are clipped before they are averaged."""
+    return f"clipped at ±{bound:g}{'' if region.scale == 'linear' else f' on the {region.scale} scale'}"
+
+
 def _claim_lines(identity: str, claim: Claim) -> list[str]:
     lines = ["", identity, f"  estimates: {claim.statement}", f"  protocol: {claim.protocol}"]
     lines += [f"  holds: {name} {region}" for name, region in claim.holds.items()]
+    if claim.on.model:
+        lines += [f"  on one given model: {name} {_clipped(claim.holds[name], bound)}" for name, bound in claim.bounds.items()]
     lines += [f"  why: {claim.why}", f"  documented: {claim.documented.text}"]
     lines += [f"  needs: {requirement.need}" for requirement in claim.requires]
     lines += [f"  {control.kind} control: {control.name} -> {control.expected}" for control in claim.controls]

@@ -92,7 +92,8 @@ def test_show_tells_a_finding_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", "load-bearing/top-heads-beat-random"]) == 0
     text = capsys.readouterr().out
     for part in ("arXiv:2509.22947", "claims/load_bearing/test_heads.py::top_induction_heads_are_load_bearing",
-                 "above 0.1 share of gain", "needs: order gain", "negative control: heads = permuted -> REFUTED",
+                 "above 0.1 share of gain", "on one given model: effect clipped at ±1\n",
+                 "needs: order gain", "negative control: heads = permuted -> REFUTED",
                  "guard control: stories260K -> NOT_APPLICABLE", "(binding)"):  # fmt: skip
         assert part in text
     assert cli.main(["show", "load-bearing/natural-best-at-largest"]) == 0

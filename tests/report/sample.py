@@ -230,7 +230,7 @@ def _attn_sae() -> list[Doc]:
     on_model = {
         "replicates": replicates({"effect": batches}, seeds=False), "n": 46, "replicate_unit": "prompt batch",
         "design": {"most": 60, "bounds": {"effect": 1.0}}, "subject_kind": "model", "evidence": "model",
-        "effects": [{**effect(batches, rise, unit="attention rise"), "method": "betting confidence sequence",
+        "effects": [{**effect(batches, rise, unit="attention rise"), "method": "betting confidence sequence, clipped at ±1",
                      "estimate": low,
                      "low": 0.192, "high": 0.447, "clipped": 0.004, "t_low": low - 0.05, "t_high": low + 0.05}],
     }  # fmt: skip

@@ -161,6 +161,7 @@ def test_every_verdict_is_in_the_matrix_with_letter_word_and_link(source: str) -
         "amended since (2026-11-23: margin from 0.04 to 0.05)",
         "A small trained net stands in",
         "0.28 share of gain",
+        "(betting confidence sequence, clipped at ±1), and the region in which the finding holds; 0.4 % of values were clipped",
         "top 2 % of heads of every layer",
         "Hollow, not judged: seed 6 failed a precondition; seed 7 came after the decision.",
         "no interval yet",
@@ -181,6 +182,14 @@ def test_every_verdict_is_in_the_matrix_with_letter_word_and_link(source: str) -
 )
 def test_the_cards_say(page: Page, said: str) -> None:
     assert said in page.text
+
+
+def test_a_bound_that_clipped_nothing_is_said_to_have(source: str) -> None:
+    document = sample()
+    told = [effect for result in document["results"] for effect in result["effects"] if effect["clipped"]]
+    for effect in told:
+        effect["clipped"] = 0.0
+    assert told and render(document).count("no value was clipped") == len(told) and "no value was clipped" not in source
 
 
 def test_controls_are_closed_unless_one_broke(source: str) -> None:
