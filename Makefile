@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: claims test lint bench demo docs clean
+.PHONY: claims test coverage lint bench demo docs clean
 
 claims: $(READY)
 	$(RUN) -m claimbench run claims --with-controls --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
@@ -17,6 +17,15 @@ claims: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest tests -n $(JOBS)
+
+# Every branch of what makes a verdict of replicates must be taken by these tests. Coverage starts before pytest, whose plugin
+# loads a part of it.
+JUDGING := claimbench.statistics,claimbench.verdict,claimbench.running.judging
+JUDGED := tests/statistics tests/unit/test_verdict.py tests/unit/test_judging.py
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m coverage run --branch --source=$(JUDGING) --data-file=build/coverage \
+		-m pytest $(JUDGED) --hypothesis-seed=0 -p no:cacheprovider -q
+	$(RUN) -m coverage report --data-file=build/coverage --show-missing --skip-covered --fail-under=100
 
 # The peers come with the extra `bench`. QUICK=1 takes smaller shapes.
 bench: $(READY)
