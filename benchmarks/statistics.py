@@ -131,6 +131,25 @@ def prompts() -> str:
     return table(head, rows)
 
 
+def order() -> str:
+    """One look at 60 batches, normal with a spread of 0.3 b, as they were drawn and in another random order."""
+    rng, rows, n, sd, draws = np.random.default_rng(9), [], 60, 0.3, 2000
+    region, design = {"effect": above(0.0)}, Prompts({"effect": 1.0}, most=n, least=n, tuned_for=n)
+    distance = (1.96 + 1.2816) * sd / math.sqrt(design.planned)
+    for times in (0, 0.5, 1, 1.5, 2):
+        found = []
+        for x in rng.normal(times * distance, sd, (draws, n)):
+            found.append({judge(points(some), region, design).verdict for some in (x, rng.permutation(x))})
+        counted = (
+            found.count({S}),
+            found.count({R}),
+            sum(S in one or R in one for one in found if len(one) > 1),
+            found.count({S, R}),
+        )
+        rows.append([f"{times:g} d*", *(percent(figure / draws) for figure in counted)])
+    return table(["true mean", "SUPPORTED in both orders", "REFUTED in both", "in one order only", "turned round"], rows)
+
+
 def beta(rng: np.random.Generator, mean: float, sd: float, size: tuple[int, ...]) -> np.ndarray:
     """Draws in [0, 1] with this mean and standard deviation: of a beta distribution, or coins at sd 0.5."""
     if sd == 0.5:
@@ -311,6 +330,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "seeds": seeds,
     "rates": rates,
     "prompts": prompts,
+    "order": order,
     "effort": effort,
     "widths": widths,
     "correlations": correlations,
