@@ -20,6 +20,7 @@ from claimbench.running.trust import AUDIT, kept
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COUNTED = ("direct", "exact")
+TOGETHER = {"null": "where it is absent", "edge": "moved to the edge", "power": "where it is planted"}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -58,8 +59,8 @@ def _cells(came: Mapping[str, int]) -> list[int]:
 
 
 def calibration(papers: Mapping[str, Sequence[Claim]]) -> str:
-    """By paper: claims by the best tier of their rates, and how many direct rates meet their bound."""
-    rows, whole = [], Counter[str]()
+    """By paper: claims by the best tier of their rates, how many direct rates meet their bound; all direct verdicts together."""
+    rows, whole, verdicts, supported = [], Counter[str](), Counter[str](), Counter[str]()
     for paper, claims in papers.items():
         came = Counter(claims=len(claims))
         for claim in claims:
@@ -71,10 +72,14 @@ def calibration(papers: Mapping[str, Sequence[Claim]]) -> str:
             counted = [row for row in entry["rows"] if row["tier"] in COUNTED] if entry else []
             came["rates"] += len(counted)
             came["met"] += sum(bool(row["meets"]) for row in counted)
+            for row in counted:
+                verdicts[row["what"]] += row["independent"]
+                supported[row["what"]] += round(row["share"] * row["independent"])
         whole += came
         rows.append([paper, *_tiers(came)])
     head = ["paper", "claims", "direct", "exact", "resampled", "none", "not calibrated", "direct rates met", "stale"]
-    return table(head, [*rows, ["all", *_tiers(whole)]])
+    said = (f"{name} {supported[what]} of {verdicts[what]}" for what, name in TOGETHER.items())
+    return table(head, [*rows, ["all", *_tiers(whole)]]) + f"\n\nSUPPORTED, all direct verdicts together: {', '.join(said)}."
 
 
 def _tiers(came: Mapping[str, int]) -> list[Any]:
