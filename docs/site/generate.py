@@ -21,6 +21,7 @@ REFERENCE = {
     "claimbench.measures.gains": "Gains from context",
     "claimbench.measures.scores": "Scores of heads",
     "claimbench.measures.matched": "Random sets of heads",
+    "claimbench.measures.norm_matched": "Heads with outputs as large",
     "claimbench.measures.tasks": "Tasks",
     "claimbench.lm_eval": "lm-eval under interventions",
     "claimbench.training": "Recipes and runs",
