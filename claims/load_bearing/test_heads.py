@@ -7,12 +7,14 @@ from claimbench import NotApplicable, above, at_least, at_least_one, causal_lm, 
 from claimbench.measures.attention_maps import attention_map, token_names
 from claimbench.measures.gains import naive_gain, order_gain, swap_gain
 from claimbench.measures.matched import matched_random_heads, permuted_heads
+from claimbench.measures.norm_matched import norm_matched_heads, output_norms
 from claimbench.measures.prompts import repeats
 from claimbench.measures.scores import head_scores, heads_above_null, top_heads_per_layer
 from claimbench.measures.tasks import association_prompts, mean_margin, task_accuracy, task_prompts
 
 GAINS = {"order": order_gain, "swap": swap_gain, "naive": naive_gain}
 BATCH = 16  # sequences a replicate, for choosing and for measuring each
+NORMED = 4  # sequences a replicate, for output norms
 ITEMS = 48  # of a task, a replicate
 LONG_FROM = 100_000_000  # parameters from which repeats are 100 to 200 tokens long
 
@@ -57,6 +59,16 @@ def gain(lm, prompts):
 def permuted(lm, heads, above_null, rng):
     """As many heads of the same layers, drawn without the true ones."""
     return permuted_heads(lm, heads, rng, forbidden=above_null)
+
+
+@step
+def norm_matched(lm, heads, above_null, lengths, rng, observe):
+    """As many heads of the same layers, none above null, with outputs as large on repeats of their own."""
+    norms = output_norms(lm, repeats(lm, rng, n=NORMED, lengths=lengths).ordered, {layer for layer, _ in heads})
+    found = norm_matched_heads(norms, heads, above_null)
+    rows = [[f"{a}.{b}", norms[a, b], f"{c}.{d}", norms[c, d]] for (a, b), (c, d) in zip(heads, found, strict=True)]
+    observe.table("Heads matched on output norm", ["head above null", "norm", "in its place", "norm"], rows)
+    return found
 
 
 @step
@@ -124,6 +136,7 @@ def attention_maps(lm, scores, rng, observe):
     controls=[
         positive(on="constructed-induction-head"),
         negative(heads=permuted),
+        negative(heads=norm_matched),
         negative(heads=of_another_seed),
         guard(on="no-repetition"),
         guard(on="untrained-copying"),
@@ -187,6 +200,7 @@ def task_margin(lm, asked):
     controls=[
         positive(on="constructed-induction-head"),
         negative(heads=permuted),
+        negative(heads=norm_matched),
         negative(heads=of_another_seed),
         guard(on="no-repetition"),
         guard(on="untrained-copying"),
