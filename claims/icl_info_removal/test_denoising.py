@@ -235,7 +235,7 @@ def removing_denoising_heads_hurts_more_than_heads_of_nearest_norm(
     Heads and prompts are those of the comparison with random heads. To each denoising head another of its layer, so that the
     logs of their norms differ least in all; the norm is that of what a head adds to the residual stream, mean over tokens.
     Nearest need not be near: the ratio is shown. The ledger's other rival, as many heads with the most attention to the right
-    label, is shown and not judged: denoising heads read what these bring, so that in a planted circuit they cost as much.
+    label, is shown and not judged: what denoising heads read may come from these, and then they cost as much, as if planted.
     """
     sets = {"denoising": removed, "of nearest norm": norm_matched, "with the most attention to the right label": top_induction}
     found = hits(tasks, [lm.without(list(each), mode=mode) for each in sets.values()], rng, PROMPTS)
