@@ -156,9 +156,15 @@ def some_heads_carry_the_flux(lm, heads):
 
 
 @step
-def permuted(lm, heads, rng):
-    """As many other heads of the same layers."""
-    return permuted_heads(lm, heads, rng, forbidden=heads)
+def removed(heads):
+    """What is removed: the denoising heads."""
+    return heads
+
+
+@step
+def one_other(lm, heads, rng):
+    """In their place one other head of each of their layers, of which also others are left to be matched with."""
+    return permuted_heads(lm, {layer: (layer, head) for layer, head in heads}.values(), rng, forbidden=heads)
 
 
 ABLE = [at_least(0.75, "accuracy", with_demonstrations), at_least_one(heads, name="denoising heads")]
@@ -171,29 +177,17 @@ ABLE = [at_least(0.75, "accuracy", with_demonstrations), at_least_one(heads, nam
     holds=above(0.1, unit="accuracy"),
     why="the ledger's ten points",
     documented="accuracy behind eight demonstrations falls far more without denoising heads than without as many random ones",
-    controls=[positive(on=PLANTED), negative(on=PLANTED, heads=permuted), negative(heads=permuted), UNTRAINED],
+    controls=[positive(on=PLANTED), negative(on=PLANTED, removed=one_other), negative(removed=one_other), UNTRAINED],
     variants=[variant("mean ablation", mode="mean")],
 )
-def removing_denoising_heads_hurts_more(lm, tasks, heads, rng, mode="zero"):
+def removing_denoising_heads_hurts_more(lm, tasks, removed, heads, rng, mode="zero"):
     """Accuracy without as many random heads of the same layers (mean of four sets without denoising heads), minus without those.
 
     Denoising heads are chosen by the flux on other items than those of the test; the test has the most demonstrations.
     """
-    sets = [heads, *matched_random_heads(lm, heads, heads, rng, sets=4)]
+    sets = [removed, *matched_random_heads(lm, removed, heads, rng, sets=4)]
     gone, *random = hits(tasks, [lm.without(list(each), mode=mode) for each in sets], rng, PROMPTS)
     return float(np.mean(random) - gone)
-
-
-@step
-def removed(heads):
-    """What is removed: the denoising heads."""
-    return heads
-
-
-@step
-def one_other(lm, heads, rng):
-    """In their place one other head of each of their layers, of which also others are left to be matched with."""
-    return permuted_heads(lm, {layer: (layer, head) for layer, head in heads}.values(), rng, forbidden=heads)
 
 
 @step
