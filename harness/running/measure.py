@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -226,7 +227,7 @@ class Measurer:
                 observe=observe,
                 arms=arms,
                 task=lambda: self.subjects.task(item),
-                base=lambda: self.subjects.base(item, index),
+                base=lambda: _beside(lm, self.subjects.base(item, index)),
                 per_cluster=item.per_cluster,
                 yours=item.yours,
                 shared=shared.values,
@@ -309,6 +310,13 @@ def differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
             if one is not None and not math.isclose(one, other, rel_tol=PURITY, abs_tol=PURITY):
                 return name
     return None
+
+
+def _beside(lm: LM | None, base: LM) -> LM:
+    """The base of a pair, whose passes and receipts are written where the subject's are: those are what is kept."""
+    made = copy.copy(base)
+    made.recorder = base.recorder if lm is None else lm.recorder
+    return made
 
 
 def _use_threads(subject: Subject) -> None:
