@@ -256,6 +256,8 @@ def _check(made: Claim) -> None:
         )
     if not made.on.base and any("base_lm" in parameters(found) for found in _all_reached(made)):
         raise DeclarationError(f'{where}: it asks for base_lm, and names none: write causal_lm(organism=..., base="family")')
+    if not made.on.base and (found := next((control.base for control in made.controls if control.base), "")):
+        raise DeclarationError(f'{where}: a control names the base "{found}", and the claim no pair: causal_lm(..., base=...)')
     names = [control.name for control in made.controls] + [variant.name for variant in made.variants]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise DeclarationError(f"{where}: two controls or variants are called {doubled[0]!r}: give one a label")

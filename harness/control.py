@@ -20,12 +20,16 @@ EXPECTED: Mapping[ControlKind, Verdict] = {
 
 @dataclass(frozen=True)
 class Control:
-    """The claim with its subject (`on`), steps, arms or choices overridden, and the verdict expected of it."""
+    """The claim with its subject (`on`), steps, arms or choices overridden, and the verdict expected of it.
+
+    base: of a claim about a pair, the family that stands for the other half here; "" leaves the claim's own.
+    """
 
     kind: ControlKind
     on: str | None
     overrides: Mapping[str, Any]
     label: str | None = None
+    base: str = ""
 
     @property
     def expected(self) -> Verdict:
@@ -37,6 +41,7 @@ class Control:
         if self.label:
             return self.label
         parts = [self.on] if self.on else []
+        parts += [f"base = {self.base}"] if self.base else []
         parts += [_override_name(key, value) for key, value in self.overrides.items()]
         return ", ".join(parts)
 
@@ -57,25 +62,33 @@ def _asks(value: Any) -> Mapping[str, Any]:
     return parameters(function) if callable(function) else {}
 
 
-def _control(kind: ControlKind, on: str | None, label: str | None, overrides: Mapping[str, Any]) -> Control:
+def _control(kind: ControlKind, on: str | None, base: str, label: str | None, overrides: Mapping[str, Any]) -> Control:
+    if on is None and base:
+        raise DeclarationError(f'{kind}(base="{base}") names one half of a pair: name both, on=... and base=...')
     if on is None and not overrides:
         raise DeclarationError(f"{kind}() overrides nothing: name another subject (on=...), a step, an arm or a choice")
-    return Control(kind, on, dict(overrides), label)
+    return Control(kind, on, dict(overrides), label, base)
 
 
-def positive(*, on: str | None = None, label: str | None = None, **overrides: Any) -> Control:
-    """A constructed or planted case that must come out SUPPORTED, else the claim cannot see what it looks for."""
-    return _control("positive", on, label, overrides)
+def positive(*, on: str | None = None, base: str = "", label: str | None = None, **overrides: Any) -> Control:
+    """A constructed or planted case that must come out SUPPORTED, else the claim cannot see what it looks for.
+
+    Args:
+        on: another subject. base: of a claim about a pair, the family of its other half, the same seed; else the claim's own.
+        label: what reports call it.
+        overrides: steps, arms and choices by name.
+    """
+    return _control("positive", on, base, label, overrides)
 
 
-def negative(*, on: str | None = None, label: str | None = None, **overrides: Any) -> Control:
-    """A case that meets every precondition and lacks the effect; must come out REFUTED."""
-    return _control("negative", on, label, overrides)
+def negative(*, on: str | None = None, base: str = "", label: str | None = None, **overrides: Any) -> Control:
+    """A case that meets every precondition and lacks the effect; must come out REFUTED; see `positive`."""
+    return _control("negative", on, base, label, overrides)
 
 
-def guard(*, on: str | None = None, label: str | None = None, **overrides: Any) -> Control:
-    """A case that fails a precondition; must come out NOT_APPLICABLE. Never replaces a negative control."""
-    return _control("guard", on, label, overrides)
+def guard(*, on: str | None = None, base: str = "", label: str | None = None, **overrides: Any) -> Control:
+    """A case that fails a precondition; must come out NOT_APPLICABLE. Never replaces a negative control; see `positive`."""
+    return _control("guard", on, base, label, overrides)
 
 
 @dataclass(frozen=True)

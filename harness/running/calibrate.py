@@ -46,8 +46,9 @@ class Trial:
 
     @property
     def direct(self) -> bool:
-        """Whether fresh verdicts can be had; else a pool of the subject's own seeds is drawn from."""
-        return renewable(self.subject) or cheap(self.item)
+        """Whether fresh verdicts can be had, of a pair with fresh bases; else a pool of the subject's own seeds is drawn from."""
+        fresh = renewable(self.subject) and (not self.item.base or renewable(named_subject(self.item.base)))
+        return fresh or cheap(self.item)
 
 
 def trials_of(claim: Claim, identity: str) -> list[Trial]:

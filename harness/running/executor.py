@@ -222,4 +222,4 @@ def _sharing(item: Item) -> Hashable:
     """
     if item.yours is not None:
         return item.id
-    return (item.claim.file, item.subject, item.claim.on.base, item.per_cluster)
+    return (item.claim.file, item.subject, item.base, item.per_cluster)

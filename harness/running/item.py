@@ -64,6 +64,11 @@ class Item:
         return f"{self.claim_id}[{self.label}]"
 
     @property
+    def base(self) -> str:
+        """Of a pair, the family of its other half; beside a given model `--base-model` stands for it."""
+        return (self.control.base if self.control else "") or self.claim.on.base
+
+    @property
     def per_cluster(self) -> int:
         """How many replicates come from one template: only prompts have templates."""
         return 1 if self.subject.seeded else self.claim.per_cluster

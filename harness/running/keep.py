@@ -65,7 +65,8 @@ def belongs_to(claim: Claim, code: str | None = None) -> dict[str, str]:
 
     known = families()
     replaced = [value for c in claim.controls for value in c.overrides.values() if hasattr(value, "function")]
-    names = sorted({name for name in (*claim.on.names, *(c.on for c in claim.controls if c.on)) if name in known})
+    places = {*claim.on.names, *(c.on or "" for c in claim.controls), *(c.base for c in claim.controls)}
+    names = sorted(places & known.keys())
     return {
         **digests(claim, code),
         "controls": code_digest(replaced),

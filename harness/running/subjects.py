@@ -139,9 +139,9 @@ class Subjects:
             return ""
 
     def _base(self, item: Item) -> Subject:
-        """On the suite's own subjects the claim's base family, whose seed is the subject's."""
+        """On the suite's own subjects the base family of the claim or control, whose seed is the subject's."""
         if item.subject.seeded or (item.control is not None and item.control.on is not None):
-            return named_subject(item.claim.on.base)
+            return named_subject(item.base)
         if self._base_model is None:
             raise NotApplicable("it is about a pair: add --base-model PATH, the model that this one was derived from")
         return model_subject(self._base_model)
