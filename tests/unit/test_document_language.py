@@ -69,6 +69,13 @@ def test_a_snippet_is_its_span_twice(made: ModuleType) -> None:
     assert all(len(set(row[1 : 1 + made.SNIPPET])) == made.SNIPPET for row in rows)
 
 
+def test_the_longer_twins_differ_in_their_snippets_alone(made: ModuleType) -> None:
+    natural, snippets = (recipes()[name] for name in ("documents-longer", "documents-longer-snippets"))
+    assert [stage.options.get("copies", 0.0) for stage in snippets.stages] == [0.5, 0.35, 0.2, 0.0]
+    assert snippets.with_(name=natural.name, stages=natural.stages).digest() == natural.digest()
+    assert sum(stage.steps for stage in natural.stages) == natural.steps == 1200
+
+
 def test_the_first_head_looks_at_the_token_before_training(made: ModuleType) -> None:
     model = prepared_network(recipes()["documents"], 0, lambda recipe, seed: None).model.eval()
     model.set_attn_implementation("eager")
