@@ -134,7 +134,7 @@ def redundancy(lm, base_lm, above_null, above_null_before, rng, observe):
         variant("zero ablation", binding=True, mode="zero"),
         variant("without BOS", binding=True, bos=False),
         variant("swap gain", binding=True, measure="swap"),
-        variant("natural tokens", binding=True, source="natural"),
+        variant("natural tokens", source="natural"),
         variant("random heads none of which is above null", binding=True, others="below null"),
         variant("the paper's top 2 % of every layer", chosen="top 2 %"),
     ],
