@@ -112,7 +112,7 @@ def redundancy(lm, base_lm, above_null, above_null_before, rng, observe):
 
 @claim(
     "load-bearing/natural-most-centralised",
-    on=causal_lm(organism="documents-longer-snippets", base="documents-longer"),
+    on=causal_lm(organism=["documents-longer-snippets", "copying"], base="documents-longer"),
     requires=[
         at_least(0.5, "nat", gain, name="order gain"),
         at_least(0.5, "nat", gain_before, name="order gain of the base"),
@@ -149,7 +149,8 @@ def most_hangs_on_the_top_heads_without_snippets(
     A pair: `--model` with snippets, `--base-model` natural data alone. In each replicate each model's heads are chosen anew, the
     strongest above null of each layer that has any, and removed on fresh sequences [BOS, prefix, R, R] of its own tokens. The gain
     is the order gain: NLL of R given R shuffled, minus NLL of R given R. Random: up to four sets of as many other heads of the same
-    layers, induction heads among them: were those barred, nets all of whose heads share the work would be left out.
+    layers, induction heads among them: were those barred, nets all of whose heads share the work would be left out. The organisms
+    are twins at equal steps; and `copying`, whose recipe lets two heads learn to copy first: another net than its base, an analogue.
     """
     extra = []
     for name, net, gone, found in (("without", base_lm, heads_before, above_null_before), ("with", lm, heads, above_null)):
