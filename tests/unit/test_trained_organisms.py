@@ -23,8 +23,7 @@ from claimbench.subjects.shipped import shipped_root
 from claimbench.training import check, disagreements, load, recorded_curve, train
 
 NAMES = [
-    "copying", "documents-longer", "documents-longer-snippets", "label-task", "label-task-one-head", "no-repetition", "order-1",
-    "order-2", "reverse-copying",
+    "copying", "documents-longer", "label-task", "label-task-one-head", "no-repetition", "order-1", "order-2", "reverse-copying",
 ]  # fmt: skip
 CHEAP = {"label-task"}
 
