@@ -106,7 +106,7 @@ def redundancy(lm, base_lm, above_null, above_null_before, rng, observe):
 
 @claim(
     "load-bearing/natural-most-centralised",
-    on=causal_lm(organism="copying", base="documents-longer"),
+    on=causal_lm(organism="copying-beside-documents", base="documents-longer"),
     requires=[
         at_least(0.5, "nat", gain, name="order gain"),
         at_least(0.5, "nat", gain_before, name="order gain of the base"),
