@@ -144,12 +144,6 @@ def score_before(base_lm, rng):
     return float(suited_scores(base_lm, rng).excess["induction"].max())
 
 
-@step
-def of_the_subject(scores):
-    """The subject's own score in place of its base's."""
-    return float(scores.excess["induction"].max())
-
-
 @claim(
     "repeated-data/induction-heads-degrade",
     on=causal_lm(organism="documents-repeated", base="documents"),
@@ -160,7 +154,7 @@ def of_the_subject(scores):
     controls=[
         positive(on="no-repetition"),
         negative(on="documents", label="documents: no repeats"),
-        guard(score_before=of_the_subject, label="a base without induction heads"),
+        guard(on="documents-repeated", base="no-repetition", label="a base without induction heads"),
     ],
 )
 def top_head_is_weaker_than_in_the_base(scores, score_before, observe):
