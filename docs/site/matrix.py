@@ -15,21 +15,24 @@ LETTERS = {"SUPPORTED": "**S**", "REFUTED": "R", "INCONCLUSIVE": "I", "NOT_APPLI
 
 
 def matrix(results: list[dict[str, Any]]) -> str:
-    """A row for each claim, a column for each subject in the order of the results; later results replace earlier ones."""
+    """A row for each claim that some series was asked, a column for each subject in the order of the results."""
     own = [result for result in results if result["control"] is None]
-    subjects = list(dict.fromkeys(result["subject"] for result in own))
+    asked = {result["claim"] for result in own if result["series"]}
+    subjects = list(dict.fromkeys(map(column, own)))
     rows: dict[str, dict[str, str]] = {}
-    for result in sorted(own, key=lambda result: str(result["finding"])):
-        claim = result["item"].rpartition("::")[2].partition("[")[0].replace("_", " ")
-        cells = rows.setdefault(f"{result['finding']}: {claim}", {})
-        cells[result["subject"]] = LETTERS[result["verdict"]] + (" *" if unsound(result) else "")
+    for result in sorted(own, key=lambda result: (result["finding"], result["claim"])):
+        if result["claim"] in asked:
+            name = result["claim"].rpartition("::")[2].replace("_", " ")
+            cells = rows.setdefault(f"{result['finding']}: {name}", {})
+            cells[column(result)] = LETTERS[result["verdict"]] + (" unsound" if result["sound"] is False else "")
     table = [[name, *(cells.get(subject, "–") for subject in subjects)] for name, cells in rows.items()]
     return tabulate(table, headers=["claim", *subjects], tablefmt="pipe")
 
 
-def unsound(result: dict[str, Any]) -> bool:
-    """Whether a control of the claim came out as it must not on this subject."""
-    return result.get("sound") is False
+def column(result: dict[str, Any]) -> str:
+    """Series and step, or the model's name."""
+    series = result["series"]
+    return f"{series['name'].removeprefix('language-')} {series['step']}" if series else str(result["subject"])
 
 
 def main(arguments: list[str]) -> int:

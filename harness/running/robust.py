@@ -40,9 +40,11 @@ def _scaled(step: Step, factor: float) -> Step:
     return Step(function)
 
 
+#: Needs an `rng`: where the function that has the choice asks for none, it is no alternative.
+RESAMPLE = "resample"
 #: Reasonable values of choices by their usual names; the claim's own value always comes first.
 STANDARD: Mapping[str, tuple[Any, ...]] = {
-    "mode": ("resample", "mean", "zero"),
+    "mode": (RESAMPLE, "mean", "zero"),
     "bos": (True, False),
     "source": ("frequent", "natural"),
 }
@@ -77,7 +79,8 @@ def dimensions(claim: Claim, unreasonable: Collection[str] = ()) -> list[Dimensi
             declared.setdefault(name, []).append(value)
     found = []
     for name, own in choices.items():
-        values = [*declared.get(name, ()), *STANDARD.get(name, ())]
+        draws = any(name in choices_of(function) and "rng" in parameters(function) for function in functions)
+        values = [*declared.get(name, ()), *(value for value in STANDARD.get(name, ()) if draws or value != RESAMPLE)]
         if name in SHARES and isinstance(own, int | float):
             values += [factor * own for factor in SHARE_FACTORS]
         if name == LENGTHS and isinstance(own, tuple):
