@@ -57,8 +57,8 @@ def gain(lm, prompts):
 
 @step
 def permuted(lm, heads, above_null, rng):
-    """As many heads of the same layers, drawn without the true ones."""
-    return permuted_heads(lm, heads, rng, forbidden=above_null)
+    """As many heads of the same layers, drawn without the true ones; none where there are none."""
+    return permuted_heads(lm, heads, rng, forbidden=above_null) if heads else []
 
 
 @step
