@@ -129,30 +129,34 @@ def attention_maps(lm, scores, rng, observe):
         observe.attention(title, looks, token_names(lm, row.ordered[0]), marked=list(zip(query, key, strict=True)))
 
 
+COPIES = [at_least(0.5, "nat", gain, name="order gain"), at_least_one(above_null, name="heads above null")]
+CONTROLS = [
+    positive(on="constructed-induction-head"),
+    negative(heads=permuted),
+    negative(heads=of_another_seed),
+    guard(on="no-repetition"),
+    guard(on="untrained-copying"),
+    guard(on="stories260K"),
+]
+OTHERWISE = [
+    variant("mean ablation", binding=True, mode="mean"),
+    variant("zero ablation", binding=True, mode="zero"),
+    variant("without BOS", binding=True, bos=False),
+    variant("natural tokens", binding=True, source="natural"),
+    variant("swap gain", binding=True, measure="swap"),
+]
+
+
 @claim(
     "load-bearing/top-heads-beat-random",
     on=causal_lm(organism=["copying"]),
-    requires=[at_least(0.5, "nat", gain, name="order gain"), at_least_one(above_null, name="heads above null")],
+    requires=COPIES,
     holds=above(0.10, unit="share of gain"),
     why="the paper gives a direction; a tenth of the in-context gain is our smallest effect of interest",
     documented="removing the top 2 % of heads (at least one a layer) by induction score lowers in-context performance more "
     "than removing matched random heads, at every size",
-    controls=[
-        positive(on="constructed-induction-head"),
-        negative(heads=permuted),
-        negative(heads=of_another_seed),
-        guard(on="no-repetition"),
-        guard(on="untrained-copying"),
-        guard(on="stories260K"),
-    ],
-    variants=[
-        variant("mean ablation", binding=True, mode="mean"),
-        variant("zero ablation", binding=True, mode="zero"),
-        variant("without BOS", binding=True, bos=False),
-        variant("natural tokens", binding=True, source="natural"),
-        variant("swap gain", binding=True, measure="swap"),
-        variant("the paper's top 2 % of every layer", chosen="top 2 %"),
-    ],
+    controls=CONTROLS,
+    variants=[*OTHERWISE, variant("the paper's top 2 % of every layer", chosen="top 2 %")],
     shows=[ranked, per_head, attention_maps],
 )
 def top_induction_heads_are_load_bearing(lm, heads, above_null, prompts, rng, mode="resample", measure="order"):
@@ -173,25 +177,12 @@ def top_induction_heads_are_load_bearing(lm, heads, above_null, prompts, rng, mo
 @claim(
     "load-bearing/top-heads-beat-random",
     on=causal_lm(organism="copying"),
-    requires=[at_least(0.5, "nat", gain, name="order gain"), at_least_one(above_null, name="heads above null")],
+    requires=COPIES,
     holds=above(0.10, unit="share of gain"),
     why="as over random heads; the ledger names heads matched on output norm, since large outputs may hurt whatever they do",
     documented="the paper compares with random heads; heads matched on output norm are a stricter control",
-    controls=[
-        positive(on="constructed-induction-head"),
-        negative(heads=permuted),
-        negative(heads=of_another_seed),
-        guard(on="no-repetition"),
-        guard(on="untrained-copying"),
-        guard(on="stories260K"),
-    ],
-    variants=[
-        variant("mean ablation", binding=True, mode="mean"),
-        variant("zero ablation", binding=True, mode="zero"),
-        variant("without BOS", binding=True, bos=False),
-        variant("natural tokens", binding=True, source="natural"),
-        variant("swap gain", binding=True, measure="swap"),
-    ],
+    controls=CONTROLS,
+    variants=OTHERWISE,
 )
 def top_induction_heads_beat_heads_of_nearest_norm(lm, heads, norm_matched, prompts, rng, mode="resample", measure="order"):
     """Share of the in-context gain lost without the top induction heads, minus that without heads of the nearest output norm.
@@ -222,30 +213,24 @@ def task_margin(lm, asked):
     return mean_margin(lm, asked)
 
 
+DOES_IT = [
+    at_least(0.75, "accuracy", task_right, name="accuracy on the task"),
+    at_least(1.0, "logit", task_margin, name="margin on the task"),
+    at_least_one(above_null, name="heads above null"),
+]
+ASKED_OTHERWISE = [variant("zero ablation", binding=True, mode="zero"), variant("without BOS", bos=False)]
+
+
 @claim(
     "load-bearing/top-heads-beat-random",
     on=causal_lm(organism="copying"),
-    requires=[
-        at_least(0.75, "accuracy", task_right, name="accuracy on the task"),
-        at_least(1.0, "logit", task_margin, name="margin on the task"),
-        at_least_one(above_null, name="heads above null"),
-    ],
+    requires=DOES_IT,
     holds=above(0.10, unit="share"),
     why="the paper gives a direction; a tenth of the margin is our smallest effect of interest",
     documented="removing the top 2 % of heads by induction score lowers few-shot performance more than removing matched "
     "random heads",
-    controls=[
-        positive(on="constructed-induction-head"),
-        negative(heads=permuted),
-        negative(heads=of_another_seed),
-        guard(on="no-repetition"),
-        guard(on="untrained-copying"),
-        guard(on="stories260K"),
-    ],
-    variants=[
-        variant("zero ablation", binding=True, mode="zero"),
-        variant("without BOS", bos=False),
-    ],
+    controls=CONTROLS,
+    variants=ASKED_OTHERWISE,
 )
 def top_induction_heads_carry_a_task(lm, heads, above_null, asked, rng, mode="mean"):
     """Share of the margin on a task that is lost without the top induction heads, minus that without as many random heads.
@@ -271,26 +256,12 @@ def top_induction_heads_carry_a_task(lm, heads, above_null, asked, rng, mode="me
 @claim(
     "load-bearing/top-heads-beat-random",
     on=causal_lm(organism="copying"),
-    requires=[
-        at_least(0.75, "accuracy", task_right, name="accuracy on the task"),
-        at_least(1.0, "logit", task_margin, name="margin on the task"),
-        at_least_one(above_null, name="heads above null"),
-    ],
+    requires=DOES_IT,
     holds=above(0.10, unit="share"),
     why="as over random heads; the ledger names heads matched on output norm, since large outputs may hurt whatever they do",
     documented="the paper compares with random heads; heads matched on output norm are a stricter control",
-    controls=[
-        positive(on="constructed-induction-head"),
-        negative(heads=permuted),
-        negative(heads=of_another_seed),
-        guard(on="no-repetition"),
-        guard(on="untrained-copying"),
-        guard(on="stories260K"),
-    ],
-    variants=[
-        variant("zero ablation", binding=True, mode="zero"),
-        variant("without BOS", bos=False),
-    ],
+    controls=CONTROLS,
+    variants=ASKED_OTHERWISE,
 )
 def top_induction_heads_beat_heads_of_nearest_norm_at_a_task(lm, heads, norm_matched, asked, rng, mode="mean"):
     """Share of the margin on a task lost without the top induction heads, minus that without heads of the nearest output norm.
