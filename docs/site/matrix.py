@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tables import ROOT, put
 from tabulate import tabulate
 
-PAGE = Path(__file__).resolve().parents[1] / "real-run.md"
-BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
 LETTERS = {"SUPPORTED": "**S**", "REFUTED": "R", "INCONCLUSIVE": "I", "NOT_APPLICABLE": "N", "INVALID": "invalid", "ERROR": "error"}
 
 
@@ -38,9 +37,7 @@ def column(result: dict[str, Any]) -> str:
 def main(arguments: list[str]) -> int:
     """Write the matrix into the page."""
     results = [result for name in arguments for result in json.loads(Path(name).read_text())["results"]]
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{matrix(results)}\n{END}{rest.partition(END)[2]}")
+    put(ROOT / "docs" / "real-run.md", "matrix", matrix(results))
     return 0
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from tabulate import tabulate
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN, END = "<!-- table:begin -->", "<!-- table:end -->"
 Results = list[dict[str, Any]]
 
 
@@ -59,16 +58,19 @@ def held(results: Iterable[dict[str, Any]]) -> dict[str, str]:
     return {claim: f"{n[True]} of {n.total()}" + (f", {n[None]} undecided" if n[None] else "") for claim, n in found.items()}
 
 
+def put(page: Path, name: str, text: str) -> None:
+    """Replace what stands between the marks of a name on a page."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, _, rest = page.read_text().partition(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
+
+
 def main(arguments: list[str]) -> int:
     """Write both."""
     document = json.loads(Path(arguments[0]).read_text())
     results = claims_of(document)
     catalogue = json.loads((ROOT / "claims" / "catalogue.json").read_text())
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    readme.write_text(f"{before}{BEGIN}\n{by_paper(results, catalogue)}\n{END}{after}")
+    put(ROOT / "README.md", "table", by_paper(results, catalogue))
     (ROOT / "docs" / "verdicts.md").write_text("\n".join(_page(document, results)) + "\n")
     return 0
 

@@ -75,10 +75,8 @@ def block(trial: Trial, session: Session, number: int) -> Block:
 
     Of a negative control what counts is whether it is SUPPORTED; it ends when that is settled.
     """
-    start, item = _start(trial, session, number), trial.item
-    if item.arms:
-        session.measurer.train(item, range(start, start + session.first_look(item)))
-    standing, replicates = whole_verdict(session, item, start, support_only=trial.what == "null")
+    start = _start(trial, session, number)
+    standing, replicates = whole_verdict(session, trial.item, start, support_only=trial.what == "null")
     return {"verdict": standing.verdict.value, "effects": _effects(replicates)}
 
 

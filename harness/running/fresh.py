@@ -119,6 +119,8 @@ def whole_verdict(session: Session, item: Item, start: int, *, support_only: boo
     seeds = design.most if item.subject.seeded else None
     replicates: list[Replicate] = []
     standing = stand(item, replicates, design, seeds)
+    if support_only and item.arms:  # whose replicates are asked for one by one
+        session.measurer.train(item, range(start, start + session.first_look(item)))
     while standing.wants > len(replicates):
         target = len(replicates) + 1 if support_only and seeds else standing.wants
         replicates += further(session, item, start, replicates, target)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from .runs import seconds_of
 from .store import Store, key_of
 from .streams import stream
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..subjects.family import Family
     from .item import Subject
     from .options import Options
@@ -36,7 +34,7 @@ class Recorded:
             return list(range(found.seeds))
         drawn = int(stream(self.options.seed, f"retrain/{subject.name}", 0).integers(found.seeds))
         path = found.weights(drawn)
-        return [drawn] if path is None or _seconds(path) <= AFFORDABLE else []
+        return [drawn] if path is None or seconds_of(path) <= AFFORDABLE else []
 
     def retrain(self, subject: Subject, seed: int, measure: bool = True) -> dict[str, Any] | None:
         """The comparison of a retrained seed with its recorded weights; None when missing and `measure` is False."""
@@ -79,14 +77,6 @@ class Recorded:
 
         found = family(subject.name)
         return found if found.recipe is not None and found.recorded is not None else None
-
-
-@cache
-def _seconds(path: Path) -> float:
-    """What a seed took to train when it was recorded."""
-    from ..training import recorded_curve
-
-    return float(recorded_curve(path)["seconds"])
 
 
 def _compare(found: Family, seed: int) -> dict[str, Any]:

@@ -121,11 +121,9 @@ class Runs:
     def __init__(
         self, store: Store, root: int = 0, recorded: Path | None = None, retrain: str = "one", progress: Progress | None = None
     ) -> None:
-        from ..subjects.shipped import shipped_root
-
         self.progress = progress
         self.store, self.root, self.retrain = store, root, retrain
-        self.recorded = shipped_root() / "fixtures" / "runs" if recorded is None else recorded
+        self.recorded = shipped_runs() if recorded is None else recorded
 
     def get(self, recipe: Recipe, seed: int, weights: bool = False) -> ArmRun:
         """The run of a recipe at a seed: recorded, or from the store, else trained now under its lock.
@@ -303,6 +301,13 @@ class Runs:
             raise self.store.unwritable(error) from None
 
 
+def shipped_runs() -> Path:
+    """The folder of the recorded runs that ship."""
+    from ..subjects.shipped import shipped_root
+
+    return shipped_root() / "fixtures" / "runs"
+
+
 def recorded_folder(base: Path, recipe: Recipe) -> Path:
     """Where the recorded runs of a recipe lie below a folder."""
     return base / f"{recipe.name}-{recipe.digest()[:8]}"
@@ -310,7 +315,6 @@ def recorded_folder(base: Path, recipe: Recipe) -> Path:
 
 def recorded_seconds(recipes: Iterable[Recipe]) -> float:
     """Seconds that a seed of each recipe, and of those it begins from, took when it was recorded; infinite where none was."""
-    from ..subjects.shipped import shipped_root
     from ..training import resolved
 
     needed: dict[str, Recipe] = {}
@@ -319,15 +323,21 @@ def recorded_seconds(recipes: Iterable[Recipe]) -> float:
         recipe = waiting.pop()
         needed[recipe.digest()] = recipe
         waiting += [resolved(recipe.of)] if recipe.of is not None else []
-    return sum(_seconds(recorded_folder(shipped_root() / "fixtures" / "runs", recipe)) for recipe in needed.values())
+    return sum(_usual_seconds(recorded_folder(shipped_runs(), recipe)) for recipe in needed.values())
 
 
 @cache
-def _seconds(folder: Path) -> float:
+def _usual_seconds(folder: Path) -> float:
+    found = [seconds_of(path.with_suffix(".safetensors")) for path in folder.glob("*.json")]
+    return median(found) if found else math.inf
+
+
+@cache
+def seconds_of(path: Path) -> float:
+    """What a seed took to train when it was recorded, by the path of its weights."""
     from ..training import recorded_curve
 
-    found = [float(recorded_curve(path.with_suffix(".safetensors"))["seconds"]) for path in folder.glob("*.json")]
-    return median(found) if found else math.inf
+    return float(recorded_curve(path)["seconds"])
 
 
 def _run_name(code: str, recipe: Recipe) -> str:
