@@ -177,7 +177,7 @@ ABLE = [at_least(0.75, "accuracy", with_demonstrations), at_least_one(heads, nam
     holds=above(0.1, unit="accuracy"),
     why="the ledger's ten points",
     documented="accuracy behind eight demonstrations falls far more without denoising heads than without as many random ones",
-    controls=[positive(on=PLANTED), negative(on=PLANTED, removed=one_other), negative(removed=one_other), UNTRAINED],
+    controls=[positive(on=PLANTED), negative(removed=one_other), UNTRAINED],
     variants=[variant("mean ablation", mode="mean")],
 )
 def removing_denoising_heads_hurts_more(lm, tasks, removed, heads, rng, mode="zero"):
@@ -218,7 +218,7 @@ def top_induction(lm, tasks, removed, heads, rng):
     holds=above(0.1, unit="accuracy"),
     why="the ledger's ten points; it names heads matched on output norm, since large outputs hurt when zeroed whatever they do",
     documented="the paper compares with random heads; heads matched on output norm are a stricter control",
-    controls=[positive(on=PLANTED), negative(on=PLANTED, removed=one_other), negative(removed=one_other), UNTRAINED],
+    controls=[positive(on=PLANTED), negative(removed=one_other), UNTRAINED],
     variants=[variant("mean ablation", mode="mean")],
 )
 def removing_denoising_heads_hurts_more_than_heads_of_nearest_norm(

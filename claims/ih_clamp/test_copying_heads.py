@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from claimbench import NotApplicable, above, at_least, below, causal_lm, claim, guard, negative, positive, rate_above, step, variant
-from claimbench.measures.copy_heads import copy_accuracy, induction_layers, keeping, losses_added_back
-from claimbench.measures.gains import copy_loss, order_gain
+from claimbench.measures.copy_heads import copy_accuracy, induction_layers, keeping, losses_keeping
+from claimbench.measures.gains import order_gain
 from claimbench.measures.prompts import repeats
 from claimbench.measures.ranks import rank_correlation
 from claimbench.measures.scores import head_scores, heads_above_null
+from claimbench.measures.swept import copy_accuracies, order_gains
 
 BATCH, LONG_FROM = 16, 100_000_000
 ON = causal_lm(organism="order-1")
@@ -131,7 +132,7 @@ def strength_predicts_copying_alone(lm, heads, strengths, prompts, observe, mode
 
     All other heads above null are replaced by their mean. Scores come from sequences of their own.
     """
-    alone = [copy_loss(keeping(lm, heads, [head], mode), prompts) for head in some(heads)]
+    alone = losses_keeping(lm, prompts, heads, [[head] for head in some(heads)], mode)
     rows = [[f"{layer}.{head}", s, loss] for (layer, head), s, loss in zip(heads, strengths, alone, strict=True)]
     observe.table("Score and copy loss alone", ["head", "score", "nat"], rows)
     return -rank_correlation(strengths, alone)
@@ -157,12 +158,9 @@ def no_copying_head_is_necessary(lm, heads, prompts, mode="mean"):
     Accuracy: tokens of the second copy with the largest logit. Removed heads are replaced by their mean; alone means without
     all other heads above null.
     """
-    whole = copy_accuracy(lm, prompts)
-    without = [copy_accuracy(lm.without([head], mode=mode), prompts) for head in some(heads)]
-    return {
-        "largest drop": 1 - min(without) / whole,
-        "strongest head alone": copy_accuracy(keeping(lm, heads, heads[:1], mode), prompts) / whole,
-    }
+    without = [lm.without([head], mode=mode) for head in some(heads)]
+    whole, alone, *left = copy_accuracies(lm, [lm, keeping(lm, heads, heads[:1], mode), *without], prompts)
+    return {"largest drop": 1 - min(left) / whole, "strongest head alone": alone / whole}
 
 
 @claim(
@@ -185,13 +183,14 @@ def copying_heads_add_up(lm, heads, prompts, rng, observe, mode="mean"):
     Trend: rank correlation of loss with the number of heads, none to all. Compensation: log of the loss of all but the strongest
     over that of the second alone. Order: log loss with one head, mean of all heads, minus that with the strongest.
     """
-    by_strength = losses_added_back(lm, prompts, some(heads), heads, mode)
-    rest = losses_added_back(lm, prompts, heads, heads[1:], mode)
-    alone = [copy_loss(keeping(lm, heads, [head], mode), prompts) for head in heads]
-    observe.curve("Copy loss as heads are added", range(len(heads) + 1), {"by strength": by_strength}, x_label="heads", unit="nat")
+    ranks = range(len(some(heads)) + 1)
+    sets = [*(heads[:k] for k in ranks), heads[1:2], heads[1:], *([head] for head in heads)]
+    loss = losses_keeping(lm, prompts, heads, sets, mode)
+    by_strength, (second, rest), alone = np.split(loss, [len(ranks), len(ranks) + 2])
+    observe.curve("Copy loss as heads are added", ranks, {"by strength": by_strength}, x_label="heads", unit="nat")
     return {
-        "trend": rank_correlation(range(len(by_strength)), by_strength),
-        "compensation": float(np.log(rest[-1] / rest[1])),
+        "trend": rank_correlation(ranks, by_strength),
+        "compensation": float(np.log(rest / second)),
         "order": float(np.log(alone).mean() - np.log(alone[0])),
     }
 
@@ -229,15 +228,16 @@ def heads_feed_patterns_or_values_of_copying(lm, heads, previous, prompts, obser
     Removed are the heads that look at the token before, or all other heads of their layers that are not above null; in the
     induction layers behind them patterns, or values, stay as in the plain run.
     """
-    whole, lost = order_gain(lm, prompts), {}
     rest = [(layer, h) for layer in induction_layers(some(previous)) for h in range(lm.heads)]
     groups = {"previous-token heads": previous, "other heads": [h for h in rest if h not in {*previous, *heads}]}
-    for name, group in groups.items():
+    views = [lm]
+    for group in groups.values():
         behind = [layer for layer in induction_layers(heads) if layer > min(layer for layer, _ in group)] if group else []
         view = lm.without(group, mode=mode) if group else lm
-        kept = {part: view.frozen([f"L{layer}.{part}" for layer in behind]) if behind else view for part in ("pattern", "v")}
-        lost[name] = {part: 1 - order_gain(each, prompts) / whole for part, each in kept.items()}
-    rows = [[name, len(groups[name]), each["pattern"], each["v"]] for name, each in lost.items()]
+        views += [view.frozen([f"L{layer}.{part}" for layer in behind]) if behind else view for part in ("pattern", "v")]
+    whole, *left = order_gains(lm, views, prompts)
+    lost = 1 - np.reshape(left, (len(groups), 2)) / whole
+    rows = [[name, len(group), *each] for (name, group), each in zip(groups.items(), lost, strict=True)]
     observe.table("Share of gain lost", ["removed", "heads", "patterns kept", "values kept"], rows)
-    difference = {name: each["v"] - each["pattern"] for name, each in lost.items()}
-    return difference | {"other heads": -difference["other heads"]}
+    first, second = np.diff(lost)[:, 0]
+    return {"previous-token heads": first, "other heads": -second}

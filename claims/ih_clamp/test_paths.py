@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from claimbench import above, at_least, at_least_one, causal_lm, claim, guard, negative, positive, step, variant, within
-from claimbench.measures.label_paths import label_log_odds, previous_item_attention
-from claimbench.measures.labels import episodes, label_accuracy, label_loss
+from claimbench.measures.label_paths import log_odds, previous_item_attention
+from claimbench.measures.labels import episodes, label_accuracies, label_accuracy, label_loss
 
 FAMILY = causal_lm(
     organism="label-task",
@@ -112,11 +112,11 @@ def heads_feed_patterns_or_values(lm, previous, others, shown, observe, mode="ze
     Removed from the first layer are the heads that look at the item before a label (chosen on episodes of their own, attention
     above one half), or all others, while the second layer's patterns, or its values, are kept as they are in the plain run.
     """
-    found, rows = {}, []
-    for name, heads in (("previous-token heads", previous), ("other heads", others)):
-        gone = lm.without(heads, mode=mode) if heads else lm
-        kept = [gone.frozen("L1.pattern"), gone.frozen("L1.v")]
-        rows.append([name, len(heads), *(label_accuracy(view, shown) for view in kept)])
-        found[name] = label_log_odds(kept[0], shown) - label_log_odds(kept[1], shown)
+    groups = {"previous-token heads": previous, "other heads": others}
+    gone = [lm.without(heads, mode=mode) if heads else lm for heads in groups.values()]
+    views = [view.frozen(site) for view in gone for site in ("L1.pattern", "L1.v")]
+    right = label_accuracies(lm, views, shown).reshape(len(groups), 2)
+    rows = [[name, len(heads), *each] for (name, heads), each in zip(groups.items(), right, strict=True)]
     observe.table("Accuracy without heads of layer one", ["removed", "heads", "patterns kept", "values kept"], rows)
-    return found | {"other heads": -found["other heads"]}
+    first, second = -np.diff(log_odds(right, len(shown)))[:, 0]
+    return {"previous-token heads": first, "other heads": -second}

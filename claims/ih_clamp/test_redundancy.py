@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 from claimbench import above, at_least, below, causal_lm, claim, guard, negative, positive, rate_above, step, variant
 from claimbench.measures.labels import (
-    add_back,
     episodes,
     item_attention,
     label_accuracy,
     label_loss,
     label_strength,
     solo_accuracies,
-    without_one_accuracies,
+    with_heads_kept,
 )
 from claimbench.measures.ranks import rank_correlation
 
@@ -172,12 +171,11 @@ def no_head_is_necessary_and_the_strongest_suffices(lm, strengths, shown, rng, m
     The strongest head is chosen on episodes of its own. Removed heads of the second layer have their output set to zero.
     The largest drop is taken over all eight heads, which errs against the finding.
     """
-    whole = label_accuracy(lm, shown)
-    strongest = int(np.argmax(strengths))
-    return {
-        "largest drop": whole - without_one_accuracies(lm, shown, layer=LAYER, mode=mode, rng=rng).min(),
-        "strongest head alone": solo_accuracies(lm, shown, layer=LAYER, mode=mode, rng=rng)[strongest],
-    }
+    heads = list(range(lm.heads))
+    without_one = [heads[:gone] + heads[gone + 1 :] for gone in heads]
+    sets = [heads, [int(np.argmax(strengths))], *without_one]
+    whole, alone, *left = with_heads_kept(lm, shown, sets, layer=LAYER, mode=mode, rng=rng).accuracy
+    return {"largest drop": whole - min(left), "strongest head alone": alone}
 
 
 @claim(
@@ -208,16 +206,14 @@ def heads_add_up(lm, strengths, shown, rng, observe, mode="zero"):
     that in order of strength.
     """
     order = [int(h) for h in np.argsort(-np.asarray(strengths))]
-    by_strength = add_back(lm, shown, order, layer=LAYER, mode=mode, rng=rng).loss
-    rest = add_back(lm, shown, order[1:], layer=LAYER, mode=mode, rng=rng).loss
-    random = [
-        add_back(lm, shown, [int(h) for h in rng.permutation(order)[:2]], layer=LAYER, mode=mode, rng=rng).loss[1:3]
-        for _ in range(8)
-    ]
-    lines = {"by strength": by_strength[1:], "without the strongest": [*rest[1:], np.nan]}
+    orders = [order, order[1:], *(rng.permutation(order)[:2].tolist() for _ in range(8))]
+    sets = [each[:kept] for each in orders for kept in range(1, len(each) + 1)]
+    loss = with_heads_kept(lm, shown, sets, layer=LAYER, mode=mode, rng=rng).loss
+    by_strength, rest, random = np.split(loss, np.cumsum([len(order), len(order) - 1]))
+    lines = {"by strength": by_strength, "without the strongest": [*rest, np.nan]}
     observe.curve("Loss as heads are added", range(1, len(order) + 1), lines, x_label="heads kept", unit="nat")
     return {
-        "trend": rank_correlation(range(1, len(order) + 1), by_strength[1:]),
-        "compensation": float(np.log(rest[-1] / rest[1])),
-        "order": float(np.log(random).mean() - np.log(by_strength[1:3]).mean()),
+        "trend": rank_correlation(range(1, len(order) + 1), by_strength),
+        "compensation": float(np.log(rest[-1] / rest[0])),
+        "order": float(np.log(random).mean() - np.log(by_strength[:2]).mean()),
     }

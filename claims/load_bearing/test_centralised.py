@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 from claimbench import NotApplicable, above, at_least, at_least_one, causal_lm, claim, guard, negative, positive, step, variant
-from claimbench.measures.gains import order_gain, swap_gain
+from claimbench.measures.gains import order_gain
 from claimbench.measures.matched import matched_random_heads
 from claimbench.measures.pairs import LARGE, SHORT
 from claimbench.measures.prompts import repeats
 from claimbench.measures.scores import head_scores, heads_above_null, top_heads_per_layer
+from claimbench.measures.swept import shares_lost
 
-GAINS = {"order": order_gain, "swap": swap_gain}
 EFFECTS = ("loss without snippets minus with", "four fifths of it minus with")
 ROWS = 16  # sequences a replicate and model, for choosing and for measuring each
 
@@ -26,20 +25,12 @@ def strongest(heads):
     return list({layer: (layer, head) for layer, head in reversed(heads)}.values())
 
 
-def shares_lost(lm, sets, found, rng, mode, measure="order"):
-    """Share of the gain that is lost without each of the sets of heads, on the same sequences."""
-    whole = GAINS[measure](lm, found)
-    if whole < 0.01:
-        raise NotApplicable(f"there is no gain to lose in {lm.name}: {whole:.3g} nat")
-    return [1 - GAINS[measure](lm.without(gone, mode=mode, rng=rng), found) / whole for gone in sets]
-
-
 def extra_loss(lm, gone, barred, found, rng, mode, measure):
     """Share of the gain lost without `gone`, minus the mean of that without four sets of as many others, none of them barred."""
     if not gone:
         raise NotApplicable(f"no head of {lm.name} is above its null in this replicate")
-    lost = shares_lost(lm, [gone, *matched_random_heads(lm, gone, barred, rng, sets=4)], found, rng, mode, measure)
-    return lost[0] - float(np.mean(lost[1:]))
+    lost = shares_lost(lm, [gone, *matched_random_heads(lm, gone, barred, rng, sets=4)], found, mode, rng, measure)
+    return lost[0] - lost[1:].mean()
 
 
 @step
@@ -96,7 +87,7 @@ def redundancy(lm, base_lm, above_null, above_null_before, rng, observe):
     lines = []
     for name, net, heads in (("without snippets", base_lm, above_null_before), ("with snippets", lm, above_null)):
         first = [heads[: n + 1] for n in range(len(heads))]
-        lost = shares_lost(net, [*first, *([head] for head in heads)], prompts(net, rng), rng, "resample")
+        lost = shares_lost(net, [*first, *([head] for head in heads)], prompts(net, rng), "resample", rng)
         together, alone = lost[: len(heads)], lost[len(heads) :]
         half = next((n for n, share in enumerate(together, 1) if share >= 0.5), f"more than {len(heads)}")
         lines.append([name, len(heads), half, max(alone), together[-1], together[-1] - sum(alone)])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from claimbench import NotApplicable, above, at_least, at_least_one, causal_lm, claim, guard, negative, positive, step, variant
 from claimbench.measures.attention_maps import attention_map, token_names
-from claimbench.measures.gains import naive_gain, order_gain, swap_gain
+from claimbench.measures.gains import gains, order_gain
 from claimbench.measures.matched import matched_random_heads, permuted_heads
 from claimbench.measures.norm_matched import norm_matched_heads, norm_ratio, output_norms
 from claimbench.measures.prompts import repeats
 from claimbench.measures.scores import head_scores, heads_above_null, top_heads_per_layer
+from claimbench.measures.swept import shares_lost
 from claimbench.measures.tasks import association_prompts, mean_margin, task_accuracy, task_prompts
 
-GAINS = {"order": order_gain, "swap": swap_gain, "naive": naive_gain}
 BATCH = 16  # sequences a replicate, for choosing and for measuring each
 NORMED = 4  # sequences a replicate, for output norms
 ITEMS = 48  # of a task, a replicate
@@ -85,20 +85,11 @@ def of_another_seed(heads, above_null, siblings, lengths, rng):
     raise NotApplicable("no other seed of the family has induction heads at other places")
 
 
-def share_lost(lm, gone, prompts, rng, mode, measure):
-    """Share of the gain that is lost when `gone` are removed."""
-    whole = measure(lm, prompts)
-    if whole < 0.01:
-        raise NotApplicable(f"there is no gain to lose: {whole:.3g} nat")
-    return 1 - measure(lm.without(gone, mode=mode, rng=rng), prompts) / whole
-
-
 @step
 def ranked(lm, heads, above_null, prompts, rng, observe):
     """Rank of the loss among those of at least 100 matched random sets."""
-    target = share_lost(lm, heads, prompts, rng, "mean", order_gain)
     others = matched_random_heads(lm, heads, above_null, rng, sets=100)
-    lost = [share_lost(lm, other, prompts, rng, "mean", order_gain) for other in others]
+    target, *lost = shares_lost(lm, [heads, *others], prompts, "mean")
     extreme = sum(value >= target for value in lost)
     observe.table(
         "Rank among matched random sets (mean ablation)",
@@ -112,7 +103,8 @@ def per_head(lm, scores, above_null, prompts, observe):
     """Scores of every head, and the three gains beside each other."""
     observe.heads("Induction score, minus the broken repeat", scores.excess["induction"], unit="attention", marked=above_null)
     observe.heads("Previous-token score", scores.raw["previous"], unit="attention")
-    rows = [[name, measure(lm, prompts)] for name, measure in GAINS.items()]
+    found = gains(lm, prompts)
+    rows = [[name, float(each.mean())] for name, each in (("order", found.order), ("swap", found.swap), ("naive", found.naive))]
     observe.table("Gains from an earlier copy", ["gain", "nat"], rows, unit="nat")
 
 
@@ -170,8 +162,8 @@ def top_induction_heads_are_load_bearing(lm, heads, above_null, prompts, rng, mo
     if not heads:
         raise NotApplicable("no head is above its null in this replicate")
     others = matched_random_heads(lm, heads, above_null, rng, sets=4)
-    lost = [share_lost(lm, gone, prompts, rng, mode, GAINS[measure]) for gone in (heads, *others)]
-    return lost[0] - float(np.mean(lost[1:]))
+    lost = shares_lost(lm, [heads, *others], prompts, mode, rng, measure)
+    return lost[0] - lost[1:].mean()
 
 
 @claim(
@@ -191,7 +183,7 @@ def top_induction_heads_beat_heads_of_nearest_norm(lm, heads, norm_matched, prom
     them above null, so that the logs of their norms differ least in all; the norm is that of what a head adds to the residual
     stream, mean over tokens of four sequences of their own. Nearest need not be near: the ratio is shown.
     """
-    lost = [share_lost(lm, gone, prompts, rng, mode, GAINS[measure]) for gone in (heads, norm_matched)]
+    lost = shares_lost(lm, [heads, norm_matched], prompts, mode, rng, measure)
     return lost[0] - lost[1]
 
 

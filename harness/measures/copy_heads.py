@@ -11,34 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .gains import copy_loss
 from .prompts import Repeats
+from .swept import copy_accuracies, copy_losses
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from ..subjects.lm import LM
 
     Floats = NDArray[np.float64]
-else:
-    from ..lazy import LazyModule
-
-    torch = LazyModule("torch")
 
 Head = tuple[int, int]
-ROWS = 4  # sequences whose logits are held at once
 
 
 def copy_accuracy(lm: LM, prompts: Repeats) -> float:
     """Share of the second copy's tokens, but for its first, that have the largest logit; of a subject or a view."""
-    scored, right = prompts.scored, []
-    for begin in range(0, len(prompts), ROWS):
-        rows = slice(begin, begin + ROWS)
-        ids = torch.from_numpy(prompts.ordered[rows])
-        hit = (lm.logits(ids)[:, :-1].argmax(-1) == ids[:, 1:]).numpy()
-        right.append(hit[scored[rows]])
-    return float(np.concatenate(right).mean())
+    return float(copy_accuracies(lm, [lm], prompts)[0])
 
 
 def induction_layers(heads: Sequence[Head]) -> list[int]:
@@ -52,6 +40,6 @@ def keeping(lm: LM, heads: Sequence[Head], kept: Sequence[Head], mode: str) -> L
     return lm.without(gone, mode=mode) if gone else lm
 
 
-def losses_added_back(lm: LM, prompts: Repeats, heads: Sequence[Head], order: Sequence[Head], mode: str) -> Floats:
-    """Copy loss in nats with the first k heads of `order` kept and the rest of `heads` removed, k = 0 .. all of `order`."""
-    return np.array([copy_loss(keeping(lm, heads, order[:k], mode), prompts) for k in range(len(order) + 1)])
+def losses_keeping(lm: LM, prompts: Repeats, heads: Sequence[Head], sets: Sequence[Sequence[Head]], mode: str) -> Floats:
+    """Copy loss in nats without those of `heads` that are not in a set, for each set, [sets]."""
+    return copy_losses(lm, [keeping(lm, heads, kept, mode) for kept in sets], prompts)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .labels import Episodes, label_accuracy
+from .labels import Episodes
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,8 @@ def previous_item_attention(lm: LM, shown: Episodes) -> Floats:
     return mean
 
 
-def label_log_odds(lm: LM, shown: Episodes) -> float:
+def log_odds(accuracies: Floats, episodes: int) -> Floats:
     """Log odds of a right answer; half an answer is added to each side, so that all or none right has a value too."""
-    right = label_accuracy(lm, shown) * len(shown)
-    return float(np.log((right + 0.5) / (len(shown) - right + 0.5)))
+    right = np.asarray(accuracies) * episodes
+    found: Floats = np.log((right + 0.5) / (episodes - right + 0.5))
+    return found

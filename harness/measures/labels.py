@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import NotApplicable, UsageError
+from ..sweeps.reading import of_logits
+from .swept import of_views, without_each
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +45,8 @@ class Episodes:
 
 
 @dataclass(frozen=True)
-class AddBack:
-    """Loss in nats and accuracy with the first k heads of an order kept, k = 0 .. all; each float64 [heads + 1]."""
+class Kept:
+    """Loss in nats and accuracy with a set of heads kept; each float64 [sets]."""
 
     loss: Floats
     accuracy: Floats
@@ -81,6 +83,11 @@ def label_accuracy(lm: LM, shown: Episodes) -> float:
     return _accuracy(_label_logits(lm, shown), shown)
 
 
+def label_accuracies(lm: LM, views: Sequence[LM], shown: Episodes) -> Floats:
+    """`label_accuracy` of each view of `lm`, in one sweep, [views]."""
+    return np.array([_accuracy(each, shown) for each in _logits_of_views(lm, views, shown)])
+
+
 def label_loss(lm: LM, shown: Episodes) -> float:
     """NLL of the right label among the labels, nats; ln 2 is a coin flip between the two shown."""
     return _loss(_label_logits(lm, shown), shown)
@@ -97,6 +104,15 @@ def item_attention(lm: LM, shown: Episodes) -> Floats:
     return _query_attention(lm, shown, [zero, zero + 2], [])
 
 
+def with_heads_kept(
+    lm: LM, shown: Episodes, sets: Sequence[Sequence[int]], layer: int = 1, mode: str = "zero", rng: Generator | None = None
+) -> Kept:
+    """Loss and accuracy with only these heads of the layer kept, for each set; one sweep, so that layers below run once."""
+    gone = [[(layer, head) for head in range(lm.heads) if head not in set(kept)] for kept in sets]
+    logits = _logits_of_views(lm, without_each(lm, gone, mode, rng), shown)
+    return Kept(np.array([_loss(each, shown) for each in logits]), np.array([_accuracy(each, shown) for each in logits]))
+
+
 def solo_accuracies(
     lm: LM, shown: Episodes, layer: int = 1, mode: str = "zero", rng: Generator | None = None
 ) -> Floats:
@@ -105,28 +121,15 @@ def solo_accuracies(
     The source removes by zeroing; mean agrees. Resample does not fit: it puts other episodes' answers in the place of
     the removed heads, which one head cannot outvote.
     """
-    return np.array([label_accuracy(_keep(lm, layer, [h], mode, rng), shown) for h in range(lm.heads)])
+    return with_heads_kept(lm, shown, [[head] for head in range(lm.heads)], layer, mode, rng).accuracy
 
 
 def without_one_accuracies(
     lm: LM, shown: Episodes, layer: int = 1, mode: str = "zero", rng: Generator | None = None
 ) -> Floats:
     """Accuracy with one head of the layer removed, [heads]."""
-    return np.array([label_accuracy(lm.without([(layer, h)], mode=mode, rng=rng), shown) for h in range(lm.heads)])
-
-
-def add_back(
-    lm: LM, shown: Episodes, order: Sequence[int], layer: int = 1, mode: str = "zero", rng: Generator | None = None
-) -> AddBack:
-    """Loss and accuracy as the layer's heads are added back in `order`; heads not in `order` stay out."""
-    views = [_keep(lm, layer, order[:k], mode, rng) for k in range(len(order) + 1)]
-    logits = [_label_logits(view, shown) for view in views]
-    return AddBack(np.array([_loss(each, shown) for each in logits]), np.array([_accuracy(each, shown) for each in logits]))
-
-
-def _keep(lm: LM, layer: int, kept: Sequence[int], mode: str, rng: Generator | None) -> LM:
-    removed = [(layer, h) for h in range(lm.heads) if h not in set(kept)]
-    return lm.without(removed, mode=mode, rng=rng) if removed else lm
+    heads = range(lm.heads)
+    return with_heads_kept(lm, shown, [[kept for kept in heads if kept != gone] for gone in heads], layer, mode, rng).accuracy
 
 
 def _accuracy(logits: Floats, shown: Episodes) -> float:
@@ -144,6 +147,13 @@ def _label_logits(lm: LM, shown: Episodes) -> Floats:
     logits = lm.logits(torch.from_numpy(shown.ids))[:, QUERY]
     found: Floats = logits[:, torch.from_numpy(shown.labels)].double().cpu().numpy()
     return found
+
+
+def _logits_of_views(lm: LM, views: Sequence[LM], shown: Episodes) -> Floats:
+    """As `_label_logits`, of many views of `lm`, [views, n, labels]."""
+    labels = torch.from_numpy(shown.labels)
+    at_query = of_logits(lambda logits, *_: logits[:, 0, labels.to(logits.device)], [QUERY], "label logits")
+    return of_views(lm, views, shown.ids, at_query)
 
 
 def _query_attention(lm: LM, shown: Episodes, plus: Sequence[Ids], minus: Sequence[Ids]) -> Floats:

@@ -27,7 +27,7 @@ _PACKAGE = __name__.partition(".")[0]
 #: Modules of the package from which data are drawn: what is called there is a part of a recipe's data.
 DATA = tuple(f"{_PACKAGE}.{room}" for room in ("measures", "simulations", "training.data_"))
 #: Rooms of the package whose code a measurement may depend on. They import nothing of judging, running or reporting.
-ROOMS = tuple(f"{_PACKAGE}.{room}" for room in ("subjects", "interventions", "measures", "simulations", "training"))
+ROOMS = tuple(f"{_PACKAGE}.{room}" for room in ("subjects", "interventions", "measures", "simulations", "sweeps", "training"))
 
 
 def code_digest(functions: Iterable[Callable[..., Any]]) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .options import Options
 
 #: Seeds that took longer than this when they were recorded, seconds, are retrained by the profile `full` alone.
-AFFORDABLE = 30.0
+AFFORDABLE = 20.0
 
 
 class Recorded:

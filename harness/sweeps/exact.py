@@ -78,6 +78,12 @@ def sweep(lm: LM, variants: Iterable[Any], ids: Any, measure: Measure, mode: str
     return run(lm, found, lm._batch(ids).compact(), measure)
 
 
+def plain(lm: LM, ids: Any, measure: Measure) -> NDArray[np.float64]:
+    """The measure without intervention, float64 [n] or [n, m]: what a sweep has as `plain`, of no variants at all."""
+    found: NDArray[np.float64] = alone(lm, Reading(measure, lm._batch(ids).compact())).double().numpy()
+    return found
+
+
 def run(lm: LM, found: Sequence[Variant], batch: Batch, measure: Measure) -> Sweep:
     """A sweep of variants that are made already, on a compact batch."""
     levers, reading = levers_of(lm), Reading(measure, batch)

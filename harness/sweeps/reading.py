@@ -108,6 +108,11 @@ def loss() -> Measure:
     return Measure("loss", of)
 
 
+def token_losses() -> Measure:
+    """-log p of each token given those before it, nats, [n, seq - 1]."""
+    return Measure("token losses", lambda logits, ids, _: _nll(logits, ids.roll(-1, 1))[:, :-1])
+
+
 def loss_at(tokens: Iterable[int]) -> Measure:
     """Mean -log p of the tokens at these positions (1 or later; negative ones from the end), nats, of each sequence."""
     wanted = tuple(operator.index(at) for at in tokens)

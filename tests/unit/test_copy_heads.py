@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from claimbench.measures.copy_heads import copy_accuracy, induction_layers, keeping, losses_added_back
+from claimbench.measures.copy_heads import copy_accuracy, induction_layers, keeping, losses_keeping
 from claimbench.measures.gains import copy_loss, order_gain
 from claimbench.measures.prompts import Repeats, repeats
 from claimbench.measures.scores import head_scores, heads_above_null
@@ -47,7 +47,7 @@ def test_the_strongest_alone_copies_and_none_does_not(graded: LM, prompts: Repea
 
 def test_losses_fall_as_heads_are_added_back(graded: LM, prompts: Repeats) -> None:
     heads = [tuple(head) for head in graded.facts["induction_heads"]]
-    losses = losses_added_back(graded, prompts, heads, heads, "mean")
+    losses = losses_keeping(graded, prompts, heads, [heads[:kept] for kept in range(len(heads) + 1)], "mean")
     assert (np.diff(losses) < 0).all() and losses[-1] == pytest.approx(copy_loss(graded, prompts), abs=1e-6)
 
 

@@ -76,16 +76,18 @@ def test_strength_and_its_rival() -> None:
     assert strength[1, 2] == pytest.approx((rows.right == 1).mean() - (rows.right == 3).mean())
 
 
-def test_solo_removal_and_add_back() -> None:
-    rows = shown()
-    solo = lb.solo_accuracies(LM, rows)
-    assert solo[0] == 1.0 and solo[1] < 0.7 and solo[2] < 0.5
-    without = lb.without_one_accuracies(LM, rows)
-    assert without[0] < 0.7 and without[1] == without[2] == 1.0
-    curve = lb.add_back(LM, rows, order=[2, 1, 0])
-    np.testing.assert_allclose(curve.loss[:3], [log(5), log(5), log(2 + 3 * np.exp(-3))], rtol=1e-5)
-    assert curve.accuracy[3] == 1.0 and len(curve.loss) == 4
-    assert lb.add_back(LM, rows, order=[1, 2]).loss[-1] > 0.6  # head 0 stays out
+@pytest.mark.parametrize("mode", ["zero", "mean"])
+def test_keeping_heads_is_removing_the_others(mode: str) -> None:
+    lm = constructed("constructed-graded-heads")
+    rows = lb.episodes(lm, np.random.default_rng(0), 100)
+    sets: list[list[int]] = [[], [2], [0, 3], [*range(1, lm.heads)], [*range(lm.heads)]]
+    found = lb.with_heads_kept(lm, rows, sets, mode=mode)
+    gone = [[(1, head) for head in range(lm.heads) if head not in kept] for kept in sets]
+    views = [lm.without(heads, mode=mode) if heads else lm for heads in gone]
+    np.testing.assert_allclose(found.loss, [lb.label_loss(view, rows) for view in views], rtol=1e-6)
+    assert found.accuracy.tolist() == [lb.label_accuracy(view, rows) for view in views]
+    assert lb.solo_accuracies(lm, rows, mode=mode)[2] == found.accuracy[1]
+    assert lb.without_one_accuracies(lm, rows, mode=mode)[0] == found.accuracy[3]
 
 
 def test_other_subjects_are_not_applicable() -> None:
@@ -104,6 +106,6 @@ def test_constructed_graded_heads_are_graded_alike_by_strength_and_alone() -> No
     rival = lb.item_attention(lm, rows)[1]
     assert spearmanr(strength, solo).statistic > 0.9 > spearmanr(rival, solo).statistic
     assert lb.without_one_accuracies(lm, rows).min() > 0.98 and solo.max() > 0.9
-    curve = lb.add_back(lm, rows, order.tolist())
+    curve = lb.with_heads_kept(lm, rows, [order[:kept].tolist() for kept in range(lm.heads + 1)])
     assert (np.diff(curve.loss) < 0.002).all() and curve.loss[3] < 0.2 * curve.loss[0]
     assert curve.accuracy[-1] == lb.label_accuracy(lm, rows)

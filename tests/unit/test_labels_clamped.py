@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from claimbench.measures import label_paths
-from claimbench.measures.labels import episodes
+from claimbench.measures.labels import episodes, label_accuracies, label_accuracy
 from claimbench.running.collecting import load_all_organisms, load_module
 from claimbench.training import live_heads, lm_of, train
 from claimbench.training.clamps import Clamps
@@ -160,10 +160,14 @@ def test_composed_heads_are_found_and_serve_keys_and_values() -> None:
     looks = label_paths.previous_item_attention(lm, shown)
     assert [tuple(found) for found in np.argwhere(looks > 0.5)] == lm.facts["previous_token_heads"]
     assert looks[lm.facts["carriers"][0]] == pytest.approx(0, abs=1e-4)
-    assert label_paths.label_log_odds(lm, shown) == pytest.approx(math.log(300.5 / 0.5))
+    assert label_paths.log_odds([1.0, 0.5], 300) == pytest.approx([math.log(300.5 / 0.5), 0])
+    assert label_accuracies(lm, [lm], shown).tolist() == [1.0]
     for heads, kept, lost in (("previous_token_heads", "L1.pattern", "L1.v"), ("carriers", "L1.v", "L1.pattern")):
         gone = lm.without(lm.facts[heads], mode="zero")
-        assert label_paths.label_log_odds(gone.frozen(kept), shown) > 6 > 1 > label_paths.label_log_odds(gone.frozen(lost), shown)
+        right = label_accuracies(lm, [gone.frozen(kept), gone.frozen(lost)], shown)
+        assert right.tolist() == [label_accuracy(gone.frozen(site), shown) for site in (kept, lost)]
+        odds = label_paths.log_odds(right, len(shown))
+        assert odds[0] > 6 > 1 > odds[1]
 
 
 def test_items_are_no_answers_where_labels_alone_are(organisms: ModuleType, rows: Any) -> None:
