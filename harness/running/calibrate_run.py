@@ -1,9 +1,10 @@
-"""Calibrating several claims in several processes: one task is one whole verdict, or one pool."""
+"""Calibrating several claims in several processes: one task is one whole verdict, or one pool, of trials that share steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from . import workers
 from .calibrate import Trial, block, pool, rates_of, trials_of
 from .fresh import fresh_session
 from .keep import keep_rates
+from .measure import sharing
 from .options import Options
 from .progress import Bar
 from .session import Session
@@ -35,11 +37,13 @@ def calibrate(
     session, found = fresh_session(options), dict[str, list[dict[str, Any]]]()
     trials = {identity: trials_of(claim, identity) for identity, claim in claims.items()}
     with workers.processes(jobs, _start, options, root) as processes, Bar(unit="verdict") as bar:
-        asked = {identity: [_ask(processes, trial, verdicts) for trial in mine] for identity, mine in trials.items()}
-        every = [future for mine in asked.values() for futures in mine for future in futures]
-        for done, future in enumerate(as_completed(every), 1):
-            _checked(future.result())
-            bar.show(done, len(every), "calibrating")
+        every, asked = _ask(processes, trials, verdicts)
+        done, known = 0, sum(every.values())
+        for future in as_completed(every):
+            for answer in future.result():
+                _checked(answer)
+            done += every[future]
+            bar.show(done, known, "calibrating")
             for identity in [name for name in asked if name not in found and _ready(asked[name])]:
                 found[identity] = _rows(trials[identity], asked[identity], session)
                 if record:
@@ -47,16 +51,27 @@ def calibrate(
     return {identity: found[identity] for identity in claims}
 
 
-def _rows(trials: list[Trial], asked: list[list[Future[Any]]], session: Session) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Answer:
+    """One trial's answer among those of a task."""
+
+    future: Future[list[Any]]
+    place: int
+
+    def get(self) -> Any:
+        return self.future.result()[self.place]
+
+
+def _rows(trials: list[Trial], asked: list[list[_Answer]], session: Session) -> list[dict[str, Any]]:
     return [
         row
-        for trial, futures in zip(trials, asked, strict=True)
-        for row in rates_of(trial, session, [future.result() for future in futures])
+        for trial, answers in zip(trials, asked, strict=True)
+        for row in rates_of(trial, session, [answer.get() for answer in answers])
     ]
 
 
-def _ready(asked: list[list[Future[Any]]]) -> bool:
-    return all(future.done() for futures in asked for future in futures)
+def _ready(asked: list[list[_Answer]]) -> bool:
+    return all(answer.future.done() for answers in asked for answer in answers)
 
 
 def _checked(answer: Any) -> None:
@@ -64,10 +79,32 @@ def _checked(answer: Any) -> None:
         raise ClaimbenchError(answer)
 
 
-def _ask(processes: ProcessPoolExecutor, trial: Trial, verdicts: int) -> list[Future[Any]]:
+def _ask(
+    processes: ProcessPoolExecutor, trials: Mapping[str, list[Trial]], verdicts: int
+) -> tuple[dict[Future[list[Any]], int], dict[str, list[list[_Answer]]]]:
+    """Every task with its number of verdicts, and each trial's answers.
+
+    A task is one verdict of all trials whose steps have something in common: at the same indices it is computed once.
+    """
+    alike: dict[tuple[bool, Hashable], list[Trial]] = {}
+    for mine in trials.values():
+        for trial in mine:
+            alike.setdefault((trial.direct, sharing(trial.item)), []).append(trial)
+    every: dict[Future[list[Any]], int] = {}
+    answers: dict[int, list[_Answer]] = {}
+    for (direct, _), group in alike.items():
+        orders = [_order(trial) for trial in group]
+        for number in range(verdicts) if direct else (-1,):
+            future = processes.submit(_measure, orders, number)
+            every[future] = len(group)
+            for place, trial in enumerate(group):
+                answers.setdefault(id(trial), []).append(_Answer(future, place))
+    return every, {identity: [answers[id(trial)] for trial in mine] for identity, mine in trials.items()}
+
+
+def _order(trial: Trial) -> tuple[Any, ...]:
     control = trial.claim.controls.index(trial.control) if trial.control is not None else None
-    order = (trial.claim.file, trial.claim.name, trial.identity, trial.what, trial.subject, control)
-    return [processes.submit(_measure, order, number) for number in (range(verdicts) if trial.direct else (-1,))]
+    return (trial.claim.file, trial.claim.name, trial.identity, trial.what, trial.subject, control)
 
 
 _FRESH: Session | None = None
@@ -77,17 +114,21 @@ def _start(options: Options, root: Path) -> None:
     global _FRESH
     workers.start(options, [], root)
     _FRESH = fresh_session(options)
+    for session in (_FRESH, workers.session()):
+        session.measurer.memory = session.options.profile.looks[-1]
 
 
-def _measure(order: tuple[Any, ...], number: int) -> Any:
-    """One block (from 0) or the pool (-1) of a trial; the line of an error, since not every exception survives the way back."""
+def _measure(orders: Sequence[tuple[Any, ...]], number: int) -> list[Any]:
+    """One block (from 0) or the pool (-1) of each trial; the line of an error, since not every exception survives the way back."""
     from .collecting import claims_in, load_module
 
-    file, name, identity, what, subject, control = order
     assert _FRESH is not None
-    try:
-        claim = next(c for c in claims_in(load_module(Path(file))) if c.name == name)
-        trial = Trial(claim, identity, what, subject, None if control is None else claim.controls[control])
-        return pool(trial, workers.session()) if number < 0 else block(trial, _FRESH, number)
-    except ClaimbenchError as error:
-        return str(error)
+    found: list[Any] = []
+    for file, name, identity, what, subject, control in orders:
+        try:
+            claim = next(c for c in claims_in(load_module(Path(file))) if c.name == name)
+            trial = Trial(claim, identity, what, subject, None if control is None else claim.controls[control])
+            found.append(pool(trial, workers.session()) if number < 0 else block(trial, _FRESH, number))
+        except ClaimbenchError as error:
+            found.append(str(error))
+    return found

@@ -13,7 +13,7 @@ from ..errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotA
 from . import workers
 from .interruption import Interruption
 from .item import Item, Subject, with_yours
-from .measure import RUN, Shared
+from .measure import RUN, Shared, sharing
 
 if TYPE_CHECKING:
     from .session import Session
@@ -199,7 +199,7 @@ class _Schedule:
                     "code changed while measuring; run again"
                 )
             self.asked.add((item.id, index))
-            self.ready.setdefault((_sharing(item), index), []).append(item)
+            self.ready.setdefault((sharing(item), index), []).append(item)
 
     def _submit_ready(self) -> None:
         """Submit what may be measured now, the largest parts first, so that none is left alone at the end."""
@@ -214,12 +214,3 @@ class _Schedule:
         self.running[future] = (items, what)
         return future
 
-
-def _sharing(item: Item) -> Hashable:
-    """Items that are alike in this compute at an index what their steps have in common once.
-
-    With a part of the user's they do not: what it makes of itself is the item's own.
-    """
-    if item.yours is not None:
-        return item.id
-    return (item.claim.file, item.subject, item.base, item.per_cluster)

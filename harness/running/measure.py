@@ -8,7 +8,8 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -121,8 +122,21 @@ class Shared:
     values: Values = field(default_factory=dict)
 
 
+def sharing(item: Item) -> Hashable:
+    """Items that are alike in this compute at an index what their steps have in common once.
+
+    With a part of the user's they do not: what it makes of itself is the item's own.
+    """
+    if item.yours is not None:
+        return item.id
+    return (item.claim.file, item.subject, item.base, item.per_cluster)
+
+
 class Measurer:
-    """Measures replicates of items under one root seed; remembers keys, never results."""
+    """Measures replicates of items under one root seed; remembers keys, never results.
+
+    memory: of how many replicates the values of steps are kept, for items that share them and come later.
+    """
 
     def __init__(self, store: Store, subjects: Subjects, root: int) -> None:
         self.store = store
@@ -131,7 +145,9 @@ class Measurer:
         self.runs = Runs(store, root)
         self.run = os.environ.get(RUN) or uuid.uuid4().hex
         self.keys = Keys(subjects, self.runs, root)
+        self.memory = 0
         self._of_subject: tuple[str, Values] = ("", {})
+        self._remembered: OrderedDict[Hashable, Shared] = OrderedDict()
         self.watch: Callable[[str], None] = lambda what: None
         """Told in a few words what is about to be measured, outside of all locks and handlers: it may raise."""
 
@@ -146,7 +162,7 @@ class Measurer:
             shared: what items of the same file and subject have computed at this index.
         """
         found: dict[str, dict[str, Any]] = {}
-        shared = shared or Shared()
+        shared = shared or self._shared_at(item, index)
         ended = False
         for part in parts_of(item, index):
             if ended and part.kind != "shows":
@@ -189,6 +205,15 @@ class Measurer:
         """The entry of a key; what went wrong in an earlier run is no measurement and is tried once more in this one."""
         body = self.store.get(key)
         return None if body is not None and _failed(body) and body.get("run") != self.run else body
+
+    def _shared_at(self, item: Item, index: int) -> Shared:
+        """What items like this one computed at this index, as far as that is remembered."""
+        found = self._remembered.pop((sharing(item), index), None) or Shared()
+        if self.memory:
+            self._remembered[sharing(item), index] = found
+            while len(self._remembered) > self.memory:
+                self._remembered.popitem(last=False)
+        return found
 
     def _shared_of(self, item: Item) -> Values | None:
         """Values of steps with scope "subject", of the given model at hand; on a family every seed is a subject."""

@@ -71,6 +71,8 @@ def processes(
     os.environ.update(variables)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start, initargs=arguments)
+    for _ in range(jobs):  # a process begins with what it is first given: they load their libraries while this one plans
+        pool.submit(_nothing)
     try:
         yield pool
     except BaseException as error:
@@ -83,6 +85,10 @@ def processes(
     finally:
         _restore(before)
     pool.shutdown()
+
+
+def _nothing() -> None:
+    """Begin, and wait."""
 
 
 def _restore(environment: Mapping[str, str | None]) -> None:

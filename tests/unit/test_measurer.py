@@ -63,6 +63,20 @@ def test_items_measured_together_draw_once_and_are_what_they_are_alone(tmp_path:
     assert [body["drawn"] for body in together] == [body["drawn"] for body in alone]
 
 
+def test_a_measurer_may_remember_what_replicates_have_in_common(tmp_path: Path) -> None:
+    made = declared(draw_is_large, on=simulation("draws"), controls=[positive(factor=2.0), negative(factor=0.0)])
+    items = [item(made, "draws", "simulation", control=control) for control in (None, *made.controls)]
+    drawn = {}
+    for memory, draws in ((0, 6), (1, 6), (2, 2)):
+        measurer = session(tmp_path / str(memory)).measurer
+        measurer.memory = memory
+        CALLS.clear()
+        bodies = [measurer.replicate(one, index).parts["effect:"] for one in items for index in (3, 4)]
+        drawn[memory] = [body["effects"] for body in bodies]
+        assert len(CALLS) == draws
+    assert drawn[0] == drawn[2] == drawn[1]
+
+
 @step
 def weakened(lm):
     return lm.without([(0, 1)], mode="zero").logits(some_ids(2, 6))
