@@ -10,14 +10,14 @@ import difflib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import NotApplicable, UsageError
 from ..subjects.shipped import shipped_root
 from .labelled import LabelledText
 from .tasks import Line, Task, check_tokens, read_task
@@ -38,6 +38,20 @@ class TaskSet(Task):
 
     sets: tuple[tuple[LabelledText, ...], ...] = ()
     dropped: str = ""
+
+
+class Unreadable(tuple[Line, ...]):
+    """Lines of which none can be read by a tokenizer: who asks for them is NotApplicable."""
+
+    def __new__(cls, why: str) -> Unreadable:
+        made = super().__new__(cls)
+        made.why = why
+        return made
+
+    why: str
+
+    def __iter__(self) -> Iterator[Line]:
+        raise NotApplicable(self.why)
 
 
 def shipped_tasks() -> dict[str, Path]:
@@ -131,8 +145,10 @@ def text_task(name: str, sets: Mapping[str, Sequence[tuple[str, str]]], shots: i
 def suited(task: Task, tokenizers: Iterable[tuple[str, Any]]) -> Task:
     """A set without the items that some tokenizer (by model name) splits or joins; a user's own JSON lines as they are.
 
+    Labelled texts of which fewer than 24 are left keep no line: their labels can still be read by their first tokens.
+
     Raises:
-        UsageError: a line of a user's own that does not suit, or a set of which fewer than 24 items are left.
+        UsageError: a line of a user's own that does not suit, or word pairs of which fewer than 24 are left.
     """
     for model, tokenizer in tokenizers:
         if not isinstance(task, TaskSet):
@@ -146,13 +162,19 @@ def suited(task: Task, tokenizers: Iterable[tuple[str, Any]]) -> Task:
             except UsageError as error:
                 reasons[str(error)] += 1
         left_out = len(task.lines) - len(kept)
-        if left_out and len(kept) < FEWEST:
-            first = next(iter(reasons))
-            raise UsageError(
-                f"--task {task.name}: {left_out} of {len(task.lines)} items do not suit the tokenizer of {model}: {first}"
-            )
-        if left_out:
-            said = f"{left_out} of {len(task.lines)} items of {task.name} are left out for the tokenizer of {model}"
+        if not left_out:
+            continue
+        said = f"{left_out} of {len(task.lines)} items of {task.name} are left out for the tokenizer of {model}"
+        if len(kept) < FEWEST:
+            if not task.sets:
+                first = next(iter(reasons))
+                raise UsageError(
+                    f"--task {task.name}: {left_out} of {len(task.lines)} items do not suit the tokenizer of {model}: {first}"
+                )
+            said = f"the tokenizer of {model} splits the labels of {task.name}: claims that read their first token are asked"
+            none = Unreadable(f"no item of {task.name} has answers of one token for {model}")
+            task = replace(task, lines=none, dropped=said)
+        else:
             task = replace(task, lines=tuple(kept), digest=_digest(kept), dropped=said)
     return task
 

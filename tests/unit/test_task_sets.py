@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from claimbench.errors import UsageError
+from claimbench.errors import NotApplicable, UsageError
 from claimbench.measures.task_sets import TaskSet, find_task, pair_task, read_pairs, shipped_tasks, suited
+from claimbench.measures.tasks import task_prompts
 
 from word_nets import NAMES
 
@@ -96,6 +98,16 @@ def test_words_that_a_tokenizer_splits_are_left_out_and_counted() -> None:
 def test_a_set_of_which_too_little_is_left_is_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match=r"--task antonym: \d+ of 150 items do not suit the tokenizer of mine: antonym, '"):
         suited(find_task("antonym"), [("mine", Splitting(2))])
+
+
+def test_labels_that_are_split_are_left_to_claims_that_read_first_tokens() -> None:
+    task = find_task("subj")
+    found = suited(task, [("mine", Splitting(2))])
+    assert isinstance(task, TaskSet) and isinstance(found, TaskSet) and found.sets == task.sets and not found.lines
+    assert found.digest == task.digest
+    assert found.dropped == "the tokenizer of mine splits the labels of subj: claims that read their first token are asked"
+    with pytest.raises(NotApplicable, match="no item of subj has answers of one token for"):
+        task_prompts(SimpleNamespace(tokenizer=Splitting(2), name="mine", tokens=SimpleNamespace(bos=None)), found)
 
 
 def test_a_set_in_words_that_are_known_is_kept_whole(tmp_path: Path) -> None:
