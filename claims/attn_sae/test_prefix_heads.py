@@ -77,6 +77,7 @@ def prefix_maps(lm, pair, rng, observe):
         "short head's rise": below(0.1, unit="attention rise"),
         "weaker head's score": above(0.4, unit="attention"),
     },
+    distance={"long head's rise": 0.1, "short head's rise": 0.1, "weaker head's score": 0.3},
     why="the paper's heads rise from below .3 to above .7 and stay near .7; the ledger's bounds are 0.3, 0.1 and 0.4",
     documented="head 5.1 attends below .3 at prefix 1 and above .7 from prefix 2 on; head 5.5 is near .7 at prefix 1 already",
     controls=[
@@ -129,6 +130,7 @@ def examples(lm, rng, source="probe"):
         "short head, after/before": above(0.6, unit="share"),
         "difference": above(0.0, unit="share"),
     },
+    distance={"long head, after/before": 0.2, "short head, after/before": 0.18, "difference": 0.69},
     why="the paper's heads keep .05 of .55 and .43 of .55; 0.3 and 0.6 are the ledger's bounds",
     documented="replacing the second-back prefix token cuts 5.1's attention from .55 to .05 and 5.5's only to .43",
     controls=[

@@ -143,6 +143,7 @@ def strength_predicts_copying_alone(lm, heads, strengths, prompts, observe, mode
     on=ON,
     requires=[*copies(2), at_least(0.5, "accuracy", accuracy)],
     holds={"largest drop": below(0.03, unit="share"), "strongest head alone": above(0.9, unit="share")},
+    distance={"largest drop": 0.017, "strongest head alone": 0.08},
     why="the ledger's bounds, as shares of the accuracy that the model has",
     documented="removing any one head leaves accuracy at .987 or more; the strongest head alone gives .980",
     controls=[

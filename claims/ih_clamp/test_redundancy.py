@@ -159,6 +159,7 @@ def strength_predicts_what_a_head_can_do_alone(lm, strengths, shown, rng, observ
     on=FAMILY,
     requires=LEARNT,
     holds={"largest drop": below(0.03, unit="accuracy"), "strongest head alone": above(0.9, unit="accuracy")},
+    distance={"largest drop": 0.017, "strongest head alone": 0.08},
     why="the paper's worst removal leaves .987 and its strongest head alone gives .980; 0.03 and 0.9 are the ledger's bounds",
     documented="removing any one head leaves accuracy at .987 or more; the strongest head alone gives .980",
     controls=[positive(on="constructed-graded-heads"), *ONE_HEAD, UNTRAINED],

@@ -115,6 +115,7 @@ def induction_degrades_beyond_the_loss(left, unrepeated, repeated, observe, by="
     arms=PAIR,
     requires=[at_least(0.4, "attention", heads_without_repeats)],
     holds=above(0.3, unit="accuracy"),
+    distance=0.5,
     why="the ledger's drop, 30 points",
     documented="in a two-layer net with half of its data repeated the right copied token falls from 92 % to 10 %",
     controls=[
