@@ -131,6 +131,24 @@ def prompts() -> str:
     return table(head, rows)
 
 
+def templates() -> str:
+    """40 templates of five prompts, looked at after each whole template; beside it the same prompts, each taken for a replicate."""
+    rng, rows, draws, each = np.random.default_rng(10), [], 2000, 5
+    for name, (draw, mean) in BATCHES.items():
+        template = draw(rng, (draws, 40, 1))
+        prompt = template + 0.5 * np.minimum(template, 1 - template) * rng.uniform(-1, 1, (draws, 40, each))
+        figures: list[float] = []
+        for x, planned in ((prompt.mean(2), 40), (prompt.reshape(draws, -1), 200)):
+            wrong = [
+                [math.isfinite(first_crossing(Bets.on(row, planned).log_capital(m), ERROR, 1)) for row, m in both]
+                for both in (((row, mean) for row in x), ((1 - row, 1 - mean) for row in x))
+            ]
+            figures += [1 - float(np.any(wrong, 0).mean()), max(map(float, np.mean(wrong, 1)))]
+        rows.append([name.replace("batch", "template"), *map(percent, figures)])
+    head = ["templates", "mean covered, all looks", "false SUPPORTED, worse edge", "covered by prompt", "false by prompt"]
+    return table(head, rows)
+
+
 def order() -> str:
     """One look at 60 batches, normal with a spread of 0.3 b, as they were drawn and in another random order."""
     rng, rows, n, sd, draws = np.random.default_rng(9), [], 60, 0.3, 2000
@@ -274,10 +292,13 @@ def concordance(x: np.ndarray, y: np.ndarray) -> float:
 
 def times() -> str:
     """Times with a budget of 1; the truth is the mean of the times cut there."""
-    rng, rows, draws = np.random.default_rng(6), [], 1500
+    rng, rows, draws = np.random.default_rng(6), [], 2000
     shapes: dict[str, Draw] = {
+        "normal": lambda rng, size: np.abs(rng.normal(0.5, 0.15, size)),
         "exponential": lambda rng, size: rng.exponential(0.5, size),
         "log-normal": lambda rng, size: rng.lognormal(-1.2, 0.8, size),
+        "heavy-tailed (t, 2 degrees)": lambda rng, size: np.abs(0.5 + 0.1 * rng.standard_t(2, size)),
+        "discrete (records at four times)": lambda rng, size: rng.choice([0.25, 0.5, 0.75, 9.0], p=[0.3, 0.3, 0.2, 0.2], size=size),
         "one run in ten never": lambda rng, size: np.where(rng.random(size) < 0.1, 9.0, rng.normal(0.2, 0.02, size)),
     }
     for (name, draw), n in itertools.product(shapes.items(), (6, 11)):
@@ -330,6 +351,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "seeds": seeds,
     "rates": rates,
     "prompts": prompts,
+    "templates": templates,
     "order": order,
     "effort": effort,
     "widths": widths,
