@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from claimbench import above, at_least, at_least_one, causal_lm, claim, guard, negative, positive, rate_above, step, variant
+from claimbench import (
+    NotApplicable,
+    above,
+    at_least,
+    at_least_one,
+    causal_lm,
+    claim,
+    guard,
+    negative,
+    positive,
+    rate_above,
+    step,
+    variant,
+)
 from claimbench.measures.effects import trend
 from claimbench.measures.filters import eccentricity, flux
 from claimbench.measures.labelled import label_tasks, open_accuracy
@@ -155,16 +168,23 @@ def some_heads_carry_the_flux(lm, heads):
     return bool(2 <= len(heads) <= lm.layers * lm.heads / 2)
 
 
+def some(heads):
+    """The heads; NotApplicable where this replicate has none."""
+    if not heads:
+        raise NotApplicable("no head lowers the flux enough in this replicate")
+    return heads
+
+
 @step
 def removed(heads):
     """What is removed: the denoising heads."""
-    return heads
+    return some(heads)
 
 
 @step
 def one_other(lm, heads, rng):
     """In their place one other head of each of their layers, of which also others are left to be matched with."""
-    return permuted_heads(lm, {layer: (layer, head) for layer, head in heads}.values(), rng, forbidden=heads)
+    return permuted_heads(lm, {layer: (layer, head) for layer, head in some(heads)}.values(), rng, forbidden=heads)
 
 
 ABLE = [at_least(0.75, "accuracy", with_demonstrations), at_least_one(heads, name="denoising heads")]
@@ -253,7 +273,7 @@ def the_loss_is_worst_for_unseen_labels(lm, tasks, heads, rng, mode="zero", wors
     Accuracies behind the most demonstrations, from which the query's label is missing or among which it is. Random: as many
     heads of the same layers, mean of four sets. Log odds with half a count added on both sides.
     """
-    sets = [heads, *matched_random_heads(lm, heads, heads, rng, sets=4)]
+    sets = [some(heads), *matched_random_heads(lm, heads, heads, rng, sets=4)]
     views = [lm.without(list(each), mode=mode) for each in sets]
     found = {shown: np.array(hits(tasks, views, rng, PROMPTS, shown)) for shown in (worse, better)}
     count = PROMPTS * len(tasks.judged)
