@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +131,10 @@ class _Schedule:
             for seed in session.recorded.seeds(subject):
                 if session.recorded.retrain(subject, seed, measure=False) is None:
                     self._submit([], f"retraining {subject.name}, seed {seed}", _retrain, subject, seed)
-        for item in items:
-            self._next(item)
-        self._submit_ready()
+        for _, alike in groupby(items, key=lambda item: item.claim.file):  # items of different files share nothing
+            for item in alike:
+                self._next(item)
+            self._submit_ready()
 
     def run(self, interruption: Interruption) -> None:
         while self.running:
