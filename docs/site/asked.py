@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from statistics import median
 
 from claimbench.errors import NotApplicable, UsageError
 from claimbench.measures.task_sets import find_task, shipped_tasks, suited
@@ -35,7 +36,7 @@ def row(lm: LM) -> list[str]:
         return [lm.name, "0", "–", "–", "–"]
     best = max(found, key=lambda name: found[name][1])
     items, accuracy, margin = found[best]
-    half = sorted(each[1] for each in found.values())[len(found) // 2]
+    half = median(each[1] for each in found.values())
     return [lm.name, f"{len(found)} of {len(asked)}", f"{half:.2f}", f"{best}: {accuracy:.2f} of {items}, {margin:+.2f}", str(able)]
 
 

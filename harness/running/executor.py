@@ -14,7 +14,7 @@ from ..errors import ClaimbenchError, DeclarationError, InvalidMeasurement, NotA
 from . import workers
 from .interruption import Interruption
 from .item import Item, Subject, with_yours
-from .measure import RUN, Shared, sharing
+from .measure import RUN, sharing
 
 if TYPE_CHECKING:
     from .session import Session
@@ -58,9 +58,9 @@ def _replicates(orders: Sequence[Order], index: int) -> str | None:
     """Replicate `index` of items that may share what their steps compute."""
 
     def work(session: Session) -> None:
-        shared = Shared()
+        session.measurer.memory = 1
         for order in orders:
-            session.measurer.replicate(order.item(), index, shared=shared)
+            session.measurer.replicate(order.item(), index)
 
     return _guarded(work)
 
@@ -215,4 +215,3 @@ class _Schedule:
         future = self.pool.submit(function, *arguments)
         self.running[future] = (items, what)
         return future
-

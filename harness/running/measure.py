@@ -151,18 +151,15 @@ class Measurer:
         self.watch: Callable[[str], None] = lambda what: None
         """Told in a few words what is about to be measured, outside of all locks and handlers: it may raise."""
 
-    def replicate(self, item: Item, index: int, measure: bool = True, shared: Shared | None = None) -> Replicate | None:
+    def replicate(self, item: Item, index: int, measure: bool = True) -> Replicate | None:
         """Replicate `index` of an item: from the store, and measured where it is missing.
 
         With `measure=False`, None when any part is missing. A failed precondition ends the replicate: its effect is
         still measured on a family (all seeds are shown), and not on one given model. Pictures are for the reader, most of
         all where the claim itself does not apply. A guard is there to fail its precondition: no effect is taken then.
-
-        Args:
-            shared: what items of the same file and subject have computed at this index.
         """
         found: dict[str, dict[str, Any]] = {}
-        shared = shared or self._shared_at(item, index)
+        shared = self._shared_at(item, index)
         ended = False
         for part in parts_of(item, index):
             if ended and part.kind != "shows":

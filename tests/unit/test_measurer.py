@@ -7,7 +7,6 @@ from typing import Any
 
 from claimbench import at_least, guard, negative, positive, simulation, step
 from claimbench.running.inject import Injector, Values
-from claimbench.running.measure import Shared
 
 from running_fakes import declared, fake_family, item, level, nothing, session
 from tiny_models import some_ids, tiny_lm
@@ -50,14 +49,15 @@ def test_items_measured_together_draw_once_and_are_what_they_are_alone(tmp_path:
     )
     items = [item(made, "draws", "simulation", control=control) for control in (None, *made.controls)]
 
-    def effects(folder: str, shared: Shared | None) -> list[Any]:
+    def effects(folder: str, memory: int) -> list[Any]:
         measurer = session(tmp_path / folder).measurer
-        return [measurer.replicate(one, 1, shared=shared).parts["effect:"] for one in items]
+        measurer.memory = memory
+        return [measurer.replicate(one, 1).parts["effect:"] for one in items]
 
     CALLS.clear()
-    together = effects("together", Shared())
+    together = effects("together", 1)
     assert len(CALLS) == 1
-    alone = effects("alone", None)
+    alone = effects("alone", 0)
     assert len(CALLS) == 4
     assert [body["effects"] for body in together] == [body["effects"] for body in alone]
     assert [body["drawn"] for body in together] == [body["drawn"] for body in alone]
